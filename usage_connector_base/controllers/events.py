@@ -1,0 +1,99 @@
+import logging
+import re
+
+from psycopg2.errors import DeadlockDetected
+
+from odoo import http
+from odoo.exceptions import AccessDenied
+from odoo.http import request
+
+from ..ingestion.envelope import Refusal, check_size, decompress, parse
+from ..tools import read_committed_cursor
+
+_logger = logging.getLogger(__name__)
+
+BEARER = re.compile(r"^bearer\s+(\S+)$", re.IGNORECASE)
+ATTEMPTS = 3  # of storing a batch, should two transactions wait for one another
+
+
+class UsageEventsController(http.Controller):
+    """The way in for events. Its contract, with all codes, is in ``readme/USAGE.md``."""
+
+    # auth="none": keys of API users are checked here, so that every answer is JSON.
+    @http.route(
+        "/usage/v1/events", type="http", auth="none", methods=["POST"], csrf=False, save_session=False, readonly=False
+    )
+    def post_events(self, **_params):
+        """Judge and store a request's events; they are committed before the answer."""
+        try:
+            sender = self._authenticate()
+            return self._receive(sender)
+        except Refusal as refusal:
+            return self._refused(refusal)
+
+    def _authenticate(self):
+        """The sender of the request.
+
+        :raises Refusal: 401 for the key, 403 for the source
+        """
+        match = BEARER.match(request.httprequest.headers.get("Authorization", ""))
+        try:
+            sender = request.env["usage.source"]._authenticate(match[1] if match else "")
+        except AccessDenied as exc:
+            _logger.warning("Usage events refused: wrong or no key, from %s", request.httprequest.remote_addr)
+            raise Refusal(401, "unauthorized", "Send a valid key as 'Authorization: Bearer KEY'.") from exc
+        if sender.state != "approved":
+            raise Refusal(403, "source_not_approved", "An administrator must approve this source in Odoo first.")
+        environment = request.httprequest.headers.get("X-Usage-Environment", sender.environment)
+        if environment != sender.environment:
+            raise Refusal(403, "wrong_environment", f"This key belongs to a {sender.environment} source.")
+        return sender
+
+    def _receive(self, sender):
+        described = self._description()
+        try:
+            body = self._body()
+            described["body_bytes"] = len(body)
+            events = parse(body, described["media_type"])
+            check_size(len(events), self._parameter("usage.max_events", 10_000), "Events", "too_many_events")
+        except Refusal as refusal:
+            self._in_transaction("_refuse", sender, refusal, **described)
+            raise
+        answer = self._in_transaction("_ingest", sender, events, **described)
+        return request.make_json_response(answer)
+
+    def _description(self):
+        """What the batch's record says of the request itself."""
+        headers = request.httprequest.headers
+        correlation = headers.get("X-Correlation-Id") or headers.get("traceparent")
+        return {
+            "correlation_id": correlation and correlation[:255],
+            "media_type": request.httprequest.mimetype[:255],
+        }
+
+    def _body(self):
+        limit = self._parameter("usage.max_body_bytes", 16 * 1024 * 1024)
+        check_size(request.httprequest.content_length or 0, limit, "Bytes of the body", "too_many_bytes")
+        body = request.httprequest.get_data()
+        return decompress(body, request.httprequest.headers.get("Content-Encoding"), limit)
+
+    def _parameter(self, name, default):
+        # sudo: nobody is logged in; these settings bound what a request may hold
+        return int(request.env["ir.config_parameter"].sudo().get_param(name, default))
+
+    def _in_transaction(self, method, sender, *args, **kwargs):
+        """Call the pipeline in a transaction of its own, and wake the fold job when it stored."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with read_committed_cursor(request.env) as cr:
+                    env = request.env(cr=cr, user=sender.user_id)
+                    result = getattr(env["usage.ingestion"], method)(sender, *args, **kwargs)
+                    env["usage.aggregate"]._wake_fold()
+                return result
+            except DeadlockDetected:
+                if attempt == ATTEMPTS:
+                    raise
+
+    def _refused(self, refusal):
+        error = {"code": refusal.code, "message": refusal.message}
+        return request.make_json_response({"error": error}, status=refusal.status)

@@ -1,0 +1,5 @@
+"""From the bytes of a request to facts: plain Python, without Odoo.
+
+``envelope``  bytes of a body -> list of events as dicts, exact numbers
+``facts``     one event as dict -> :class:`facts.Fact`, or :class:`facts.Rejection` with its code
+"""

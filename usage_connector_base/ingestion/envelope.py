@@ -1,0 +1,102 @@
+"""Bytes of a request to a list of events, with the HTTP answer when that is not possible.
+
+Numbers with a fraction become ``Decimal``: a quantity never passes through a binary float.
+"""
+
+import zlib
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+BATCH = "application/cloudevents-batch+json"
+SINGLE = "application/cloudevents+json"
+PLAIN = "application/json"
+MEDIA_TYPES = (BATCH, SINGLE, PLAIN)
+
+MAX_MAGNITUDE = 100  # digits before or after the point of any number in a body
+
+
+def _exact_number(text):
+    """Decimal of a JSON number; one too large for any database stays text, and so is no number."""
+    number = Decimal(text)
+    return number if abs(number.adjusted()) <= MAX_MAGNITUDE else text
+
+
+_decoder = msgspec.json.Decoder(Any, float_hook=_exact_number)
+
+
+class Refusal(Exception):
+    """The whole request is refused, nothing of it is counted.
+
+    :param int status: HTTP status of the answer
+    :param str code: stable code of the answer
+    :param str message: what was wrong and what to do
+    """
+
+    def __init__(self, status, code, message):
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+def check_size(count, limit, what, code):
+    """Refuse with 413 when ``count`` of ``what`` is over ``limit``."""
+    if count > limit:
+        raise Refusal(413, code, f"{what} over the limit of {limit}: send less at once.")
+
+
+def decompress(body, encoding, max_bytes):
+    """The body of a request with its Content-Encoding undone.
+
+    :param str encoding: value of the Content-Encoding header, or None
+    :param int max_bytes: bound of the result, against decompression bombs
+    :raises Refusal: 413 over the bound, 415 for an encoding other than gzip, 400 for broken gzip
+    """
+    if not encoding or encoding == "identity":
+        return body
+    if encoding != "gzip":
+        raise Refusal(415, "unsupported_encoding", "Content-Encoding may be gzip or absent.")
+    unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        body = unzip.decompress(body, max_bytes + 1)
+    except zlib.error as exc:
+        raise Refusal(400, "invalid_gzip", "The body is not valid gzip.") from exc
+    check_size(len(body), max_bytes, "Bytes of the body", "too_many_bytes")
+    if not unzip.eof:
+        raise Refusal(400, "invalid_gzip", "The gzip body is incomplete: send it again.")
+    return body
+
+
+def parse(body, media_type):
+    """Events of a body, as they were sent.
+
+    :param bytes body: JSON
+    :param str media_type: one of ``MEDIA_TYPES``, without parameters
+    :return: list of events, each whatever JSON value the sender put there
+    :raises Refusal: 400 not JSON or not of the media type's shape, 415 another media type
+
+    >>> parse(b'{"events": [{"id": "1", "data": {"gb": 0.10}}]}', PLAIN)
+    [{'id': '1', 'data': {'gb': Decimal('0.10')}}]
+    """
+    if media_type not in MEDIA_TYPES:
+        raise Refusal(
+            415, "unsupported_media_type", f"Content-Type must be one of {', '.join(MEDIA_TYPES)}."
+        )
+    try:
+        content = _decoder.decode(body)
+    except (msgspec.DecodeError, ArithmeticError, ValueError, RecursionError) as exc:
+        raise Refusal(400, "invalid_json", f"The body is not valid JSON: {exc}") from exc
+    return _events_of(content, media_type)
+
+
+def _events_of(content, media_type):
+    if media_type == SINGLE and isinstance(content, dict):
+        return [content]
+    if media_type == BATCH and isinstance(content, list):
+        return content
+    if media_type == PLAIN and isinstance(content, dict) and isinstance(content.get("events"), list):
+        return content["events"]
+    shapes = {SINGLE: "one JSON object", BATCH: "a JSON array", PLAIN: '{"events": [...]}'}
+    raise Refusal(400, "invalid_body", f"A body of {media_type} must be {shapes[media_type]}.")

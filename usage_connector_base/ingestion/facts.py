@@ -1,0 +1,230 @@
+"""One event as it was sent, to a fact that can be stored, or a rejection that says why not.
+
+This is the hot path: some ten thousand events a second pass through :func:`read_fact`.
+"""
+
+import hashlib
+import uuid
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+
+MAX_IDENTIFIER = 255  # characters of id, type, subject, tenant, subscription, user
+MAX_DIMENSION = 200  # characters of one dimension's value
+MAX_DATA = 32 * 1024  # bytes of data and of attributes, as JSON
+MAX_QUANTITY = Decimal(10) ** 18
+MAX_DECIMALS = 18
+
+# CloudEvents attributes that we store in columns, and those that belong to the transport:
+# neither is repeated in ``attributes``.
+_COLUMNS = frozenset(
+    ("specversion", "id", "type", "subject", "time", "data", "tenant", "subscription", "user")
+)
+_TRANSPORT = frozenset(("traceparent", "tracestate", "correlationid"))
+_KNOWN = _COLUMNS | _TRANSPORT
+
+# What may be told apart in a rejection. Codes are part of the API: never renamed.
+REJECTIONS = {
+    "not_an_object": "The event is not a JSON object.",
+    "specversion_unsupported": "specversion must be 1.0.",
+    "id_invalid": "id must be a text of 1 to 255 characters.",
+    "type_invalid": "type must be a text of 1 to 255 characters.",
+    "subject_invalid": "subject, the account, must be a text of 1 to 255 characters.",
+    "time_invalid": "time must be an RFC 3339 time with a zone, such as 2026-01-31T23:59:59Z.",
+    "time_in_future": "time lies too far in the future: check the sender's clock.",
+    "time_too_old": "time lies too far in the past: send it as a correction or raise the limit.",
+    "reference_invalid": "tenant, subscription and user must be texts of at most 255 characters.",
+    "data_invalid": "data must be a JSON object.",
+    "data_too_large": "data and attributes may take 32 KiB each.",
+    "character_invalid": "The NUL character cannot be stored.",
+    "value_missing": "data lacks the value that the meter counts.",
+    "value_not_number": "The value that the meter counts must be a JSON number.",
+    "value_negative": "The value that the meter counts may not be negative.",
+    "value_out_of_range": "The value may have 18 digits before and 18 after the point.",
+    "dimension_invalid": "A dimension must be a text of at most 200 characters, a number or a boolean.",
+}
+
+_encode_number = msgspec.json.Encoder(decimal_format="number")
+_encode_canonical = msgspec.json.Encoder(decimal_format="number", order="deterministic")
+
+
+class Rejection(Exception):
+    """An event that is not well-formed.
+
+    :param str code: a key of ``REJECTIONS``
+    :param str detail: where and what, for the sender; the code's text when absent
+    """
+
+    def __init__(self, code, detail=""):
+        super().__init__(code)
+        self.code = code
+        self.message = f"{REJECTIONS[code]} {detail}".strip()
+
+
+class MeterSpec(NamedTuple):
+    """What ingestion must know of a meter to judge an event's data."""
+
+    code: str
+    value_path: tuple  # names from data down to the value; () when events are counted
+    dimension_paths: tuple  # of such paths
+
+
+class Limits(NamedTuple):
+    """Bounds of an event's time, as naive UTC."""
+
+    earliest: datetime
+    latest: datetime
+
+
+class Fact(NamedTuple):
+    """One event, judged and ready to be stored."""
+
+    key: uuid.UUID  # of the source and the event's id: counts once
+    fingerprint: uuid.UUID  # of the content: the same id with another one is a conflict
+    event_id: str
+    type: str
+    subject: str
+    time: datetime | None  # naive UTC; None: the time it was received
+    data: dict
+    tenant_ref: str | None
+    subscription_ref: str | None
+    user_ref: str | None
+    attributes: dict | None  # extension attributes that we do not know, kept
+
+
+def dump(value):
+    """JSON text of a value decoded by :mod:`envelope`, numbers exactly as they came."""
+    return _encode_number.encode(value).decode()
+
+
+def dig(data, path):
+    """The value at ``path`` in nested dicts, None where it is absent.
+
+    >>> dig({"tokens": {"input": 7}}, ("tokens", "input"))
+    7
+    """
+    for name in path:
+        if not isinstance(data, dict):
+            return None
+        data = data.get(name)
+    return data
+
+
+def read_fact(source_id, event, meters_of, limits):
+    """Judge one event.
+
+    :param int source_id: the sender, half of the event's identity
+    :param event: the event as decoded from JSON
+    :param meters_of: function of an event type to the :class:`MeterSpec` it feeds
+    :param Limits limits: accepted range of times
+    :return: :class:`Fact`
+    :raises Rejection: with its code when the event cannot be stored or counted
+    """
+    if not isinstance(event, dict):
+        raise Rejection("not_an_object")
+    if event.get("specversion", "1.0") != "1.0":
+        raise Rejection("specversion_unsupported")
+    event_id = _text(event, "id", "id_invalid")
+    event_type = _text(event, "type", "type_invalid")
+    subject = _text(event, "subject", "subject_invalid")
+    sent_time = event.get("time")
+    time = None if sent_time is None else _utc(sent_time, limits)
+    data = event.get("data")
+    if data is None:
+        data = {}
+    elif not isinstance(data, dict):
+        raise Rejection("data_invalid")
+    for meter in meters_of(event_type):
+        _check_meter(meter, data)
+    references = tuple(_reference(event, name) for name in ("tenant", "subscription", "user"))
+    attributes = {name: event[name] for name in event.keys() - _KNOWN} or None
+    return Fact(
+        event_key(source_id, event_id),
+        _fingerprint((event_type, subject, time, data, references, attributes)),
+        event_id,
+        event_type,
+        subject,
+        time,
+        data,
+        *references,
+        attributes,
+    )
+
+
+def event_key(source_id, event_id):
+    """What counts once: the digest of a sender and the id that it gave an event."""
+    return _digest(f"{source_id}:{event_id}".encode())
+
+
+def _text(event, name, code):
+    value = event.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_IDENTIFIER:
+        raise Rejection(code)
+    if "\0" in value:
+        raise Rejection("character_invalid", f"It is in {name}.")
+    return value
+
+
+def _reference(event, name):
+    return None if event.get(name) is None else _text(event, name, "reference_invalid")
+
+
+def _utc(value, limits):
+    """Naive UTC of an RFC 3339 text within the limits."""
+    if not isinstance(value, str):
+        raise Rejection("time_invalid")
+    try:
+        time = msgspec.convert(value, datetime)
+        if time.tzinfo is None:
+            raise Rejection("time_invalid", "The zone is missing.")
+        time = time.astimezone(timezone.utc).replace(tzinfo=None)
+    except (msgspec.ValidationError, OverflowError) as exc:
+        raise Rejection("time_invalid") from exc
+    if time > limits.latest:
+        raise Rejection("time_in_future", f"The latest accepted is {limits.latest:%Y-%m-%dT%H:%M:%SZ}.")
+    if time < limits.earliest:
+        raise Rejection("time_too_old", f"The earliest accepted is {limits.earliest:%Y-%m-%dT%H:%M:%SZ}.")
+    return time
+
+
+def _check_meter(meter, data):
+    """Reject data that the meter could not count."""
+    if meter.value_path:
+        _check_value(dig(data, meter.value_path), f"Meter {meter.code}, data.{'.'.join(meter.value_path)}.")
+    for path in meter.dimension_paths:
+        value = dig(data, path)
+        if isinstance(value, (dict, list)) or (isinstance(value, str) and len(value) > MAX_DIMENSION):
+            raise Rejection("dimension_invalid", f"Meter {meter.code}, data.{'.'.join(path)}.")
+
+
+def _check_value(value, where):
+    if value is None:
+        raise Rejection("value_missing", where)
+    if type(value) not in (int, Decimal):  # a boolean is an int to Python
+        raise Rejection("value_not_number", where)
+    if value < 0:
+        raise Rejection("value_negative", where)
+    if value >= MAX_QUANTITY or (type(value) is Decimal and value.as_tuple().exponent < -MAX_DECIMALS):
+        raise Rejection("value_out_of_range", where)
+
+
+def _fingerprint(content):
+    """Digest of what an event says, the same for every way to write it in JSON."""
+    canonical = _encode_canonical.encode(content)
+    if b"\\u0000" in canonical:
+        raise Rejection("character_invalid")
+    if len(canonical) > MAX_DATA:
+        raise Rejection("data_too_large")
+    return _digest(canonical)
+
+
+def _digest(content):
+    return uuid.UUID(bytes=hashlib.blake2b(content, digest_size=16).digest())
+
+
+def limits_at(now, max_age_days, max_future_hours):
+    """The accepted range of times around ``now`` (naive UTC)."""
+    return Limits(now - timedelta(days=max_age_days), now + timedelta(hours=max_future_hours))
+

@@ -1,0 +1,113 @@
+from odoo import api, fields, models
+from odoo.exceptions import UserError, ValidationError
+from odoo.tools import SQL
+
+
+class UsageAccount(models.Model):
+    _name = "usage.account"
+    _description = "Usage Account"
+    _inherit = ["mail.thread", "mail.activity.mixin"]
+    _order = "external_id"
+    _rec_names_search = ["name", "external_id"]
+    _check_company_auto = True
+
+    name = fields.Char(help="What people call the account; the product's identifier when empty.")
+    external_id = fields.Char(
+        string="Account ID",
+        required=True,
+        help="How the product names the account: the subject of its events.",
+    )
+    source_id = fields.Many2one("usage.source", required=True, index=True, ondelete="restrict")
+    company_id = fields.Many2one(related="source_id.company_id", store=True, index=True)
+    environment = fields.Selection(related="source_id.environment", store=True)
+    partner_id = fields.Many2one(
+        "res.partner",
+        string="Customer",
+        index=True,
+        tracking=True,
+        check_company=True,
+        ondelete="restrict",
+        help="Who uses the account. Usage without a customer is kept and waits until one is chosen here.",
+    )
+    commercial_partner_id = fields.Many2one(
+        related="partner_id.commercial_partner_id", string="Company of the Customer", store=True, index=True
+    )
+    parent_id = fields.Many2one(
+        "usage.account",
+        string="Parent Account",
+        index="btree_not_null",
+        domain="[('source_id', '=', source_id), ('id', '!=', id)]",
+        help="The account that this one belongs to in the product.",
+    )
+    event_count = fields.Integer(
+        string="Events", compute="_compute_event_figures", help="Events stored for the account."
+    )
+    last_event_time = fields.Datetime(
+        string="Last Usage", compute="_compute_event_figures", help="Time of the account's latest event (UTC)."
+    )
+    active = fields.Boolean(default=True)
+
+    _external_id_uniq = models.Constraint(
+        "UNIQUE(source_id, external_id)", "The source already has an account with this identifier."
+    )
+
+    @api.depends("name", "external_id")
+    def _compute_display_name(self):
+        for account in self:
+            account.display_name = account.name or account.external_id
+
+    def _compute_event_figures(self):
+        # Counted from the aggregates, which are few, unless no meter counts the account's events.
+        self.env["usage.event"].flush_model()
+        query = SQL(
+            "SELECT account_id, count(*), max(time) FROM usage_event WHERE account_id = ANY(%s) GROUP BY account_id",
+            list(self.ids),
+        )
+        figures = {account: (count, latest) for account, count, latest in self.env.execute_query(query)}
+        for account in self:
+            account.event_count, account.last_event_time = figures.get(account.id, (0, False))
+
+    @api.constrains("parent_id")
+    def _check_parent(self):
+        if self._has_cycle():
+            raise ValidationError(self.env._("An account cannot be its own parent, near or far."))
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        accounts = super().create(vals_list)
+        accounts._sync_exceptions()
+        return accounts
+
+    def write(self, vals):
+        res = super().write(vals)
+        if "partner_id" in vals:
+            self._sync_exceptions()
+        return res
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_without_events(self):
+        for account in self:
+            if account.event_count:
+                raise UserError(
+                    self.env._("%s has usage: archive it instead of deleting it.", account.display_name)
+                )
+
+    def _sync_exceptions(self):
+        """Unmapped accounts have an open exception, mapped ones have none."""
+        exceptions = self.env["usage.exception"]
+        mapped = self.filtered("partner_id")
+        exceptions._resolve_mapped(mapped)
+        exceptions._raise_unmapped((self - mapped).ids)
+
+    def action_map(self):
+        """Open the dialog that assigns the accounts to a customer."""
+        action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_account_map")
+        return {**action, "context": {"active_model": self._name, "active_ids": self.ids}}
+
+    def action_view_usage(self):
+        action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_aggregate")
+        return {**action, "domain": [("account_id", "in", self.ids)], "context": {}}
+
+    def action_view_events(self):
+        action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_event")
+        return {**action, "domain": [("account_id", "in", self.ids)], "context": {}}

@@ -1,0 +1,48 @@
+from odoo import fields, models
+
+OUTCOMES = ("accepted", "duplicate", "conflict", "quarantined", "rejected")
+
+
+class UsageBatch(models.Model):
+    _name = "usage.batch"
+    _description = "Usage Batch"
+    _order = "id desc"
+    _rec_name = "id"
+    _log_access = False  # written by the thousand, never changed
+
+    source_id = fields.Many2one("usage.source", readonly=True, required=True, index=True, ondelete="restrict")
+    company_id = fields.Many2one("res.company", readonly=True, required=True, index=True)
+    user_id = fields.Many2one("res.users", string="Sent By", readonly=True, help="The API user whose key was sent.")
+    received_at = fields.Datetime(
+        string="Received", readonly=True, required=True, index=True, help="When the request was answered (UTC)."
+    )
+    correlation_id = fields.Char(readonly=True, help="X-Correlation-Id or traceparent of the request.")
+    media_type = fields.Char(readonly=True)
+    body_bytes = fields.Integer(readonly=True, help="Size of the request's body in bytes, after unpacking.")
+    event_count = fields.Integer(string="Events", readonly=True)
+    accepted_count = fields.Integer(string="Accepted", readonly=True, help="New events that were counted.")
+    duplicate_count = fields.Integer(string="Duplicates", readonly=True, help="Events that we already had.")
+    conflict_count = fields.Integer(
+        string="Conflicts", readonly=True, help="Events whose id we had with other content."
+    )
+    quarantined_count = fields.Integer(
+        string="Quarantined", readonly=True, help="New events held for an unknown account or meter."
+    )
+    rejected_count = fields.Integer(
+        string="Rejected", readonly=True, help="Events that were not well-formed; kept as exceptions."
+    )
+    refusal_code = fields.Char(
+        string="Refused", readonly=True, help="Why the whole request was refused; empty when it was judged."
+    )
+    duration_ms = fields.Integer(
+        string="Duration (ms)", readonly=True, help="Milliseconds from the body read to the events stored."
+    )
+    folded_at = fields.Datetime(
+        string="Counted At", readonly=True, help="When the batch's events went into the hourly usage (UTC)."
+    )
+
+    _unfolded = models.Index("(id) WHERE folded_at IS NULL")
+
+    def action_view_events(self):
+        action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_event")
+        return {**action, "domain": [("batch_id", "in", self.ids)], "context": {}}

@@ -1,0 +1,283 @@
+import hashlib
+import time
+from datetime import timedelta
+from typing import NamedTuple
+
+from odoo import api, fields, models
+from odoo.exceptions import AccessDenied, UserError
+from odoo.tools import ormcache
+
+KEY_SCOPE = "usage"  # keys of this scope open nothing but the ingestion routes
+KEY_CACHE_SECONDS = 30
+
+
+class Sender(NamedTuple):
+    """Who a valid key belongs to, as plain values: cached across requests."""
+
+    source_id: int
+    company_id: int
+    user_id: int
+    state: str
+    environment: str
+
+
+class UsageSource(models.Model):
+    _name = "usage.source"
+    _description = "Usage Source"
+    _inherit = ["mail.thread", "mail.activity.mixin"]
+    _order = "name"
+    _check_company_auto = True
+
+    name = fields.Char(required=True, tracking=True)
+    code = fields.Char(
+        required=True,
+        tracking=True,
+        help="Short name of the sending system, unique in the company.",
+    )
+    company_id = fields.Many2one(
+        "res.company", required=True, index=True, default=lambda self: self.env.company
+    )
+    environment = fields.Selection(
+        [("production", "Production"), ("staging", "Staging"), ("development", "Development")],
+        required=True,
+        default="production",
+        tracking=True,
+        help="Only usage of production sources is billed and raises signals.",
+    )
+    owner_id = fields.Many2one(
+        "res.users",
+        string="Responsible",
+        default=lambda self: self.env.user,
+        tracking=True,
+        help="Whom to ask about this system, and who is told of its exceptions.",
+    )
+    user_id = fields.Many2one(
+        "res.users",
+        string="API User",
+        readonly=True,
+        copy=False,
+        index=True,
+        help="Technical user whose key the system sends. It can send events for this source and nothing else.",
+    )
+    state = fields.Selection(
+        [("draft", "Awaiting Approval"), ("approved", "Approved"), ("suspended", "Suspended")],
+        required=True,
+        default="draft",
+        readonly=True,
+        copy=False,
+        tracking=True,
+        help="Events are taken only while a source is approved, by a second administrator.",
+    )
+    approved_by_id = fields.Many2one("res.users", string="Approved By", readonly=True, copy=False)
+    approved_date = fields.Datetime(
+        string="Approved On", readonly=True, copy=False, help="When the source was last approved (UTC)."
+    )
+    account_ids = fields.One2many("usage.account", "source_id", string="Accounts")
+    account_count = fields.Integer(compute="_compute_counts")
+    unmapped_count = fields.Integer(
+        string="Unmapped Accounts",
+        compute="_compute_counts",
+        help="Accounts that nobody has assigned to a customer yet: their usage waits.",
+    )
+    open_exception_count = fields.Integer(compute="_compute_counts", string="Open Exceptions")
+    key_count = fields.Integer(
+        string="Valid Keys", compute="_compute_key_count", help="API keys that have not expired."
+    )
+    last_received = fields.Datetime(
+        compute="_compute_last_received", help="When the last request of this source arrived (UTC)."
+    )
+
+    _code_uniq = models.Constraint(
+        "UNIQUE(company_id, code)", "Another source of this company has this code: choose another one."
+    )
+
+    def _compute_counts(self):
+        accounts = dict(self.env["usage.account"]._read_group([("source_id", "in", self.ids)], ["source_id"], ["__count"]))
+        unmapped = dict(
+            self.env["usage.account"]._read_group(
+                [("source_id", "in", self.ids), ("partner_id", "=", False)], ["source_id"], ["__count"]
+            )
+        )
+        exceptions = dict(
+            self.env["usage.exception"]._read_group(
+                [("source_id", "in", self.ids), ("state", "=", "open")], ["source_id"], ["__count"]
+            )
+        )
+        for source in self:
+            source.account_count = accounts.get(source, 0)
+            source.unmapped_count = unmapped.get(source, 0)
+            source.open_exception_count = exceptions.get(source, 0)
+
+    def _compute_key_count(self):
+        keys = self._keys()
+        for source in self:
+            source.key_count = len(keys.filtered(lambda key, user=source.user_id: key.user_id == user))
+
+    def _compute_last_received(self):
+        latest = dict(
+            self.env["usage.batch"]._read_group(
+                [("source_id", "in", self.ids)], ["source_id"], ["received_at:max"]
+            )
+        )
+        for source in self:
+            source.last_received = latest.get(source, False)
+
+    def _keys(self):
+        """Keys of the sources' API users that have not expired."""
+        # sudo: keys are readable by their own user only; we show no more than how many there are
+        return (
+            self.env["res.users.apikeys"]
+            .sudo()
+            .search(
+                [
+                    ("user_id", "in", self.user_id.ids),
+                    ("scope", "=", KEY_SCOPE),
+                    "|",
+                    ("expiration_date", "=", False),
+                    ("expiration_date", ">", fields.Datetime.now()),
+                ]
+            )
+        )
+
+    # -- approval ---------------------------------------------------------------------------
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        for vals in vals_list:
+            vals.pop("state", None)  # a source starts unapproved, whoever creates it
+        return super().create(vals_list)
+
+    def write(self, vals):
+        if "state" in vals and self.env.context.get("usage_state_token") is not STATE_TOKEN:
+            raise UserError(self.env._("Use Approve or Suspend to change the state of a source."))
+        if {"state", "company_id", "environment", "user_id"} & vals.keys():
+            self.env.registry.clear_cache()
+        return super().write(vals)
+
+    def _set_state(self, vals):
+        return self.with_context(usage_state_token=STATE_TOKEN).write(vals)
+
+    def action_approve(self):
+        """Approve the sources: by an administrator other than the one who created them."""
+        self._check_administrator()
+        for source in self:
+            if source.create_uid == self.env.user:
+                raise UserError(
+                    self.env._(
+                        "%(source)s was created by you: a second administrator must approve it.",
+                        source=source.name,
+                    )
+                )
+            source._ensure_api_user()
+        self._set_state(
+            {"state": "approved", "approved_by_id": self.env.uid, "approved_date": fields.Datetime.now()}
+        )
+
+    def action_suspend(self):
+        """Stop taking events of the sources until they are approved again."""
+        self._check_administrator()
+        self._set_state({"state": "suspended"})
+
+    def _check_administrator(self):
+        if not self.env.user.has_group("usage_connector_base.group_usage_admin"):
+            raise UserError(self.env._("Only a Usage Administrator may do this."))
+
+    def _ensure_api_user(self):
+        if self.user_id:
+            return
+        # sudo: a usage administrator need not administer users; this one can do nothing but send
+        self.user_id = (
+            self.env["res.users"]
+            .sudo()
+            .with_context(no_reset_password=True)
+            .create(
+                {
+                    "name": self.env._("Usage API: %s", self.name),
+                    "login": f"usage-{self.company_id.id}-{self.code}",
+                    "company_id": self.company_id.id,
+                    "company_ids": [(6, 0, self.company_id.ids)],
+                    "group_ids": [(6, 0, self.env.ref("usage_connector_base.group_usage_ingestion").ids)],
+                }
+            )
+        )
+
+    # -- keys -------------------------------------------------------------------------------
+
+    def action_generate_key(self):
+        """Open the dialog that makes a key and shows it once."""
+        self.ensure_one()
+        self._check_administrator()
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("New API Key"),
+            "res_model": "usage.key.wizard",
+            "view_mode": "form",
+            "target": "new",
+            "context": {"default_source_id": self.id},
+        }
+
+    def action_revoke_keys(self):
+        """Remove every key of the sources: from this moment nothing they send is taken."""
+        self._check_administrator()
+        self._keys().unlink()
+
+    def _generate_key(self, name=None, days=365):
+        """A new key of the source's API user; older ones stay valid until they expire.
+
+        :param str name: what the key is called in the list of keys
+        :param int days: how long it is valid
+        :return: the key, which cannot be read again later
+        """
+        self.ensure_one()
+        self._check_administrator()
+        if self.state != "approved":
+            raise UserError(self.env._("%s is not approved: approve it before you make a key.", self.name))
+        expiry = fields.Datetime.now() + timedelta(days=days)
+        # sudo: the key belongs to the API user, who cannot log in to make it
+        keys = self.env["res.users.apikeys"].with_user(self.user_id).sudo()
+        return keys._generate(KEY_SCOPE, name or self.name, expiry)
+
+    @api.model
+    def _authenticate(self, key):
+        """Who sends with this key.
+
+        :param str key: as in the Authorization header
+        :return: :class:`Sender`
+        :raises AccessDenied: the key is wrong, expired or revoked
+        """
+        key_hash = hashlib.sha256(key.encode()).digest()
+        return self._sender_of_key(key_hash, int(time.time() / KEY_CACHE_SECONDS), key)
+
+    # Verifying a key is slow on purpose. The cache knows it by its hash only, forgets it when any
+    # key is removed (see res.users.apikeys) and in any case when the next time slot begins.
+    @ormcache("key_hash", "slot")
+    def _sender_of_key(self, key_hash, slot, key):
+        # sudo: nobody is logged in yet; the key itself is what is being checked
+        uid = self.env["res.users.apikeys"].sudo()._check_credentials(scope=KEY_SCOPE, key=key) if key else None
+        source = uid and self.sudo().search([("user_id", "=", uid)], limit=1)
+        if not source:
+            raise AccessDenied()
+        return source._as_sender()
+
+    def _as_sender(self):
+        self.ensure_one()
+        return Sender(self.id, self.company_id.id, self.user_id.id, self.state, self.environment)
+
+    # -- smart buttons ----------------------------------------------------------------------
+
+    def action_view_accounts(self):
+        return self._action_of_source("usage_connector_base.action_usage_account")
+
+    def action_view_exceptions(self):
+        return self._action_of_source("usage_connector_base.action_usage_exception")
+
+    def action_view_batches(self):
+        return self._action_of_source("usage_connector_base.action_usage_batch")
+
+    def _action_of_source(self, xmlid):
+        action = self.env["ir.actions.act_window"]._for_xml_id(xmlid)
+        return {**action, "domain": [("source_id", "in", self.ids)], "context": {}}
+
+
+# Compared by identity: unlike a flag in the context, it cannot be sent over RPC.
+STATE_TOKEN = object()

@@ -1,0 +1,1 @@
+from . import usage_account_map, usage_key_wizard
