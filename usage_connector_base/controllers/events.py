@@ -1,7 +1,7 @@
 import logging
 import re
 
-from psycopg2.errors import DeadlockDetected
+from psycopg2.errors import DeadlockDetected, UniqueViolation
 
 from odoo import http
 from odoo.exceptions import AccessDenied
@@ -13,7 +13,7 @@ from ..tools import read_committed_cursor
 _logger = logging.getLogger(__name__)
 
 BEARER = re.compile(r"^bearer\s+(\S+)$", re.IGNORECASE)
-ATTEMPTS = 3  # of storing a batch, should two transactions wait for one another
+ATTEMPTS = 5  # of storing a batch, should others store the same events at the same moment
 
 
 class UsageEventsController(http.Controller):
@@ -90,7 +90,7 @@ class UsageEventsController(http.Controller):
                     result = getattr(env["usage.ingestion"], method)(sender, *args, **kwargs)
                     env["usage.aggregate"]._wake_fold()
                 return result
-            except DeadlockDetected:
+            except (DeadlockDetected, UniqueViolation):
                 if attempt == ATTEMPTS:
                     raise
 

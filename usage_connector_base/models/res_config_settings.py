@@ -1,6 +1,8 @@
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
+from .usage_event import MAX_EVENTS
+
 
 class ResConfigSettings(models.TransientModel):
     _inherit = "res.config.settings"
@@ -33,6 +35,8 @@ class ResConfigSettings(models.TransientModel):
     @api.constrains("usage_max_events", "usage_max_body_bytes", "usage_max_age_days", "usage_max_future_hours")
     def _check_usage_limits(self):
         for settings in self:
+            if settings.usage_max_events > MAX_EVENTS:
+                raise ValidationError(self.env._("A request may have at most %s events: set less.", MAX_EVENTS))
             if settings.usage_max_events < 1000 or settings.usage_max_body_bytes < 1024 * 1024:
                 raise ValidationError(self.env._("Requests of 1,000 events and 1 MiB must be possible: set more."))
             if settings.usage_max_age_days < 1 or settings.usage_max_future_hours < 0:

@@ -8,15 +8,15 @@ from odoo.fields import Domain
 from odoo.tools import SQL
 
 EVENT_TABLES = ("usage_event", "usage_event_key")
+MAX_EVENTS = 2**14  # in one batch, so that ids need no sequence: batch id × MAX_EVENTS + index
 MONTHS_AHEAD = 2  # partitions that stand ready before their month begins
 
 # Partitioned by the time of receipt, so that a month is dropped whole when its retention ends.
 # A unique index of a partitioned table must contain that time; that an id counts once, whatever
 # its time, is therefore the business of a table of its own, usage_event_key.
 SCHEMA = """
-CREATE SEQUENCE IF NOT EXISTS usage_event_id_seq AS bigint CACHE 1;
 CREATE TABLE IF NOT EXISTS usage_event (
-    id bigint NOT NULL DEFAULT nextval('usage_event_id_seq'),
+    id bigint NOT NULL,
     batch_id integer NOT NULL,
     source_id integer NOT NULL,
     company_id integer NOT NULL,

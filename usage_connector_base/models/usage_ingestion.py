@@ -1,3 +1,5 @@
+import csv
+import io
 import time
 from collections import Counter
 from typing import NamedTuple
@@ -7,6 +9,7 @@ from odoo.tools import SQL
 
 from ..ingestion import facts
 from .usage_batch import OUTCOMES
+from .usage_event import MAX_EVENTS
 from .usage_exception import MAX_PAYLOAD, exception_digest
 
 MESSAGES = {
@@ -46,8 +49,11 @@ class UsageIngestion(models.AbstractModel):
     def _ingest(self, sender, events, **request):
         """Judge and store the events of one request, in the current transaction.
 
+        Should another transaction store one of the events at the same moment, PostgreSQL raises
+        ``UniqueViolation``: run it again, and the event is found to be known.
+
         :param sender: :class:`~.usage_source.Sender`
-        :param list events: events as decoded by ``ingestion.envelope``
+        :param list events: events as decoded by ``ingestion.envelope``, at most ``MAX_EVENTS``
         :param request: correlation_id, media_type and body_bytes of the request, where there is one
         :return: dict of the answer: batch, counts per outcome, and ``events`` with index, id,
             outcome, code and message of each event that is not accepted
@@ -55,13 +61,13 @@ class UsageIngestion(models.AbstractModel):
         started = time.monotonic()
         batch_id = self._next_batch_id()
         verdicts, read = self._read(sender, events)
-        stored = self._drop_repeats(read, verdicts)
-        accounts = self._accounts(sender, stored.values())
-        self._judge_held(sender, stored, accounts, verdicts)
-        self._store(sender, batch_id, stored, accounts, verdicts)
+        fresh = self._drop_known(self._drop_repeats(read, verdicts), verdicts)
+        accounts = self._accounts(sender, fresh.values())
+        self._judge_held(sender, fresh, accounts, verdicts)
+        self._store(sender, batch_id, fresh, accounts)
         counts = Counter(verdict.outcome for verdict in verdicts)
         self._store_batch(sender, batch_id, len(events), counts, started, request)
-        self._record_exceptions(sender, batch_id, events, stored, verdicts)
+        self._record_exceptions(sender, batch_id, events, fresh, verdicts)
         return self._answer(batch_id, events, verdicts, counts)
 
     @api.model
@@ -114,6 +120,24 @@ class UsageIngestion(models.AbstractModel):
                 verdicts[index] = DUPLICATE if earlier.fingerprint == fact.fingerprint else CONFLICT
         return kept
 
+    def _drop_known(self, read, verdicts):
+        """The facts without those whose id is stored already."""
+        query = SQL(
+            "SELECT replace(key::text, '-', ''), replace(fingerprint::text, '-', '') FROM usage_event_key "
+            "WHERE key = ANY(%s::uuid[])",
+            "{%s}" % ",".join([fact.key for fact in read.values()]),
+        )
+        known = dict(self.env.execute_query(query)) if read else {}
+        if not known:
+            return read
+        fresh = {}
+        for index, fact in read.items():
+            if fact.key not in known:
+                fresh[index] = fact
+            else:
+                verdicts[index] = DUPLICATE if known[fact.key] == fact.fingerprint else CONFLICT
+        return fresh
+
     # -- accounts ---------------------------------------------------------------------------
 
     def _accounts(self, sender, stored):
@@ -159,11 +183,12 @@ class UsageIngestion(models.AbstractModel):
         # sudo: the API user may read neither accounts nor exceptions
         self.env["usage.exception"].sudo()._raise_unmapped(created)
 
-    def _judge_held(self, sender, stored, accounts, verdicts):
-        """Quarantine the facts that no meter or no customer waits for."""
+    def _judge_held(self, sender, fresh, accounts, verdicts):
+        """Quarantine the facts that no meter counts or whose account has no customer."""
         specs = self.env["usage.meter"]._specs
-        for index, fact in stored.items():
-            if not specs(sender.company_id, fact.type):
+        metered = {kind: bool(specs(sender.company_id, kind)) for kind in {fact.type for fact in fresh.values()}}
+        for index, fact in fresh.items():
+            if not metered[fact.type]:
                 verdicts[index] = UNMETERED
             elif not accounts[fact.subject][1]:
                 verdicts[index] = UNMAPPED
@@ -174,72 +199,50 @@ class UsageIngestion(models.AbstractModel):
         [[batch_id]] = self.env.execute_query(SQL("SELECT nextval('usage_batch_id_seq')"))
         return batch_id
 
-    def _store(self, sender, batch_id, stored, accounts, verdicts):
-        """Insert the facts; those whose id is known get the verdict duplicate or conflict."""
-        if not stored:
-            return
+    def _store(self, sender, batch_id, fresh, accounts):
+        """Copy the facts and their keys into their tables."""
         # In the order of their keys, so that two batches with the same ids never wait for one another.
-        ordered = sorted(stored, key=lambda index: stored[index].key)
-        rows = [self._row(index, stored[index], accounts) for index in ordered]
-        inserted = self._insert_events(sender, batch_id, rows)
-        if len(inserted) < len(stored):
-            self._judge_known({i: f for i, f in stored.items() if i not in inserted}, verdicts)
+        ordered = sorted(fresh.items(), key=lambda item: item[1].key)
+        first_id = batch_id * MAX_EVENTS
+        self._copy(
+            "usage_event_key (key, fingerprint, event_id)",
+            [(fact.key, fact.fingerprint, first_id + index) for index, fact in ordered],
+        )
+        common = (batch_id, sender.source_id, sender.company_id)
+        now = fields.Datetime.now()
+        self._copy(
+            "usage_event (id, batch_id, source_id, company_id, received_at, account_id, time, event_id, type, data,"
+            " tenant_ref, subscription_ref, user_ref, attributes)",
+            [
+                (
+                    first_id + index,
+                    *common,
+                    now,
+                    accounts[fact.subject][0],
+                    fact.time or now,
+                    fact.event_id,
+                    fact.type,
+                    facts.dump(fact.data),
+                    fact.tenant_ref,
+                    fact.subscription_ref,
+                    fact.user_ref,
+                    fact.attributes and facts.dump(fact.attributes),
+                )
+                for index, fact in fresh.items()
+            ],
+        )
 
-    def _row(self, index, fact, accounts):
-        return {
-            "i": index,
-            "k": fact.key,
-            "f": fact.fingerprint,
-            "e": fact.event_id,
-            "y": fact.type,
-            "a": accounts[fact.subject][0],
-            "t": fact.time,
-            "d": fact.data,
-            "n": fact.tenant_ref,
-            "s": fact.subscription_ref,
-            "u": fact.user_ref,
-            "x": fact.attributes,
-        }
+    def _copy(self, target, rows):
+        """COPY rows into a table: several times as fast as INSERT. None is NULL; no text is empty.
 
-    def _insert_events(self, sender, batch_id, rows):
-        """Insert the events whose key is new.
-
-        :return: set of the inserted rows' indexes
+        :param str target: table and columns, a constant of this file
         """
-        query = SQL(
-            """
-            WITH sent AS MATERIALIZED (
-                SELECT nextval('usage_event_id_seq') AS id, r.* FROM json_to_recordset(%(rows)s)
-                AS r(i int, k uuid, f uuid, e text, y text, a int, t timestamp, d jsonb, n text, s text, u text, x jsonb)
-            ), fresh AS (
-                INSERT INTO usage_event_key (key, fingerprint, event_id)
-                SELECT k, f, id FROM sent ON CONFLICT DO NOTHING RETURNING event_id
-            ), stored AS (
-                INSERT INTO usage_event (id, batch_id, source_id, company_id, account_id, time, received_at, event_id,
-                    type, data, tenant_ref, subscription_ref, user_ref, attributes)
-                SELECT id, %(batch)s, %(source)s, %(company)s, a, coalesce(t, %(now)s), %(now)s, e, y, d, n, s, u, x
-                FROM sent WHERE id IN (SELECT event_id FROM fresh)
-            )
-            SELECT i FROM sent WHERE id IN (SELECT event_id FROM fresh)
-            """,
-            rows=facts.dump(rows),
-            batch=batch_id,
-            source=sender.source_id,
-            company=sender.company_id,
-            now=fields.Datetime.now(),
-        )
-        return {row[0] for row in self.env.execute_query(query)}
-
-    def _judge_known(self, known, verdicts):
-        """Verdicts of facts whose id is stored already: by whether the content is the same."""
-        query = SQL(
-            "SELECT key::text, fingerprint::text FROM usage_event_key WHERE key = ANY(%s::uuid[])",
-            [str(fact.key) for fact in known.values()],
-        )
-        fingerprints = dict(self.env.execute_query(query))
-        for index, fact in known.items():
-            same = fingerprints[str(fact.key)] == str(fact.fingerprint)
-            verdicts[index] = DUPLICATE if same else CONFLICT
+        if not rows:
+            return
+        lines = io.StringIO()
+        csv.writer(lines).writerows(rows)
+        lines.seek(0)
+        self.env.cr.copy_expert(f"COPY {target} FROM STDIN (FORMAT csv)", lines)
 
     def _store_batch(self, sender, batch_id, event_count, counts, started, request):
         values = {
@@ -266,14 +269,14 @@ class UsageIngestion(models.AbstractModel):
 
     # -- exceptions -------------------------------------------------------------------------
 
-    def _record_exceptions(self, sender, batch_id, events, stored, verdicts):
+    def _record_exceptions(self, sender, batch_id, events, fresh, verdicts):
         """Exceptions for events that a person must look at; unmapped accounts have theirs already."""
         rows = []
         for index, verdict in enumerate(verdicts):
             if verdict.outcome in ("rejected", "conflict"):
                 rows.append(self._event_exception(sender, events[index], verdict))
             elif verdict is UNMETERED:
-                rows.append(self._type_exception(stored[index].type))
+                rows.append(self._type_exception(fresh[index].type))
         if rows:
             common = {"source_id": sender.source_id, "company_id": sender.company_id, "batch_id": batch_id}
             # sudo: the API user may not read exceptions
