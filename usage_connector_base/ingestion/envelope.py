@@ -4,7 +4,7 @@ Numbers with a fraction become ``Decimal``: a quantity never passes through a bi
 """
 
 import zlib
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -15,12 +15,20 @@ PLAIN = "application/json"
 MEDIA_TYPES = (BATCH, SINGLE, PLAIN)
 
 MAX_MAGNITUDE = 100  # digits before or after the point of any number in a body
+MAX_DIGITS = 110  # characters of a number with a fraction or an exponent, with room for both
 
 
 def _exact_number(text):
-    """Decimal of a JSON number; one too large for any database stays text, and so is no number."""
-    number = Decimal(text)
-    return number if abs(number.adjusted()) <= MAX_MAGNITUDE else text
+    """Decimal of a JSON number; one too large for any database stays text, and so is no number.
+
+    >>> _exact_number("0.10"), _exact_number("1e400"), _exact_number("1e99999999999999999999")
+    (Decimal('0.10'), '1e400', '1e99999999999999999999')
+    """
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return text
+    return number if abs(number.adjusted()) <= MAX_MAGNITUDE and len(text) <= MAX_DIGITS else text
 
 
 _decoder = msgspec.json.Decoder(Any, float_hook=_exact_number)
@@ -54,9 +62,10 @@ def decompress(body, encoding, max_bytes):
     :param int max_bytes: bound of the result, against decompression bombs
     :raises Refusal: 413 over the bound, 415 for an encoding other than gzip, 400 for broken gzip
     """
-    if not encoding or encoding == "identity":
+    encoding = (encoding or "identity").lower()
+    if encoding == "identity":
         return body
-    if encoding != "gzip":
+    if encoding not in ("gzip", "x-gzip"):
         raise Refusal(415, "unsupported_encoding", "Content-Encoding may be gzip or absent.")
     unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
@@ -64,8 +73,8 @@ def decompress(body, encoding, max_bytes):
     except zlib.error as exc:
         raise Refusal(400, "invalid_gzip", "The body is not valid gzip.") from exc
     check_size(len(body), max_bytes, "Bytes of the body", "too_many_bytes")
-    if not unzip.eof:
-        raise Refusal(400, "invalid_gzip", "The gzip body is incomplete: send it again.")
+    if not unzip.eof or unzip.unused_data:
+        raise Refusal(400, "invalid_gzip", "The body must be one complete gzip member: send it again.")
     return body
 
 

@@ -6,6 +6,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import SQL
 
+from ..ingestion.facts import MAX_QUANTITY
 from ..tools import read_committed_cursor
 from .usage_exception import exception_digest
 
@@ -30,7 +31,7 @@ class UsageAggregate(models.Model):
     source_id = fields.Many2one("usage.source", readonly=True, required=True, index=True, ondelete="restrict")
     company_id = fields.Many2one("res.company", readonly=True, required=True, index=True)
     account_id = fields.Many2one("usage.account", readonly=True, required=True, ondelete="restrict")
-    partner_id = fields.Many2one(related="account_id.partner_id", string="Customer", related_sudo=False)
+    partner_id = fields.Many2one(related="account_id.partner_id", string="Customer")
     meter_id = fields.Many2one("usage.meter", readonly=True, required=True, index=True, ondelete="cascade")
     unit_name = fields.Char(related="meter_id.unit_name", string="Unit")
     hour = fields.Datetime(readonly=True, required=True, index=True, help="Start of the hour (UTC).")
@@ -41,8 +42,10 @@ class UsageAggregate(models.Model):
     )
     event_count = fields.Integer(string="Events", readonly=True, required=True)
 
-    _bucket_uniq = models.Constraint(
-        "UNIQUE(account_id, meter_id, hour, dimensions)", "There is one quantity per account, meter, hour and dimensions."
+    # By a digest of the dimensions: their texts may be longer than an index takes.
+    _hour_uniq = models.UniqueIndex(
+        "(account_id, meter_id, hour, md5(dimensions::text))",
+        "There is one quantity per account, meter, hour and dimensions.",
     )
 
     # -- reading ----------------------------------------------------------------------------
@@ -105,6 +108,7 @@ class UsageAggregate(models.Model):
                 """
                 SELECT id FROM usage_event e
                 WHERE account_id = %s AND type = %s AND time >= %s AND time < %s + interval '1 hour' AND %s = %s::jsonb
+                    AND %s IS NOT NULL
                 ORDER BY time DESC LIMIT %s
                 """,
                 aggregate.account_id.id,
@@ -113,6 +117,7 @@ class UsageAggregate(models.Model):
                 aggregate.hour,
                 self._sql_dimensions(aggregate.meter_id),
                 self._json_text(aggregate),
+                self._sql_value(aggregate.meter_id),
                 limit,
             )
             ids += [row[0] for row in self.env.execute_query(query)]
@@ -205,15 +210,36 @@ class UsageAggregate(models.Model):
 
     @api.model
     def _recount_changed_meters(self):
-        """Count all stored events again for meters that are new or changed."""
+        """Count all stored events again for meters that are new or changed.
+
+        :return: how many meters were counted again
+        """
         # sudo: the job counts for all companies
-        meters = self.env["usage.meter"].sudo().with_context(active_test=False).search([("recount_pending", "=", True)])
-        if meters:
+        meters = self.env["usage.meter"].sudo()
+        meters.flush_model()
+        versions = self.env.execute_query(SQL("SELECT id, write_date FROM usage_meter WHERE recount_pending"))
+        if versions:
             self._lock_fold()
-            self._recount(meters)
-            meters.recount_pending = False
-            meters.flush_recordset()
-        return len(meters)
+            meters.invalidate_model()
+            self._recount(meters.browse([meter_id for meter_id, _version in versions]))
+            self._mark_counted(versions)
+        return len(versions)
+
+    def _mark_counted(self, versions):
+        """Meters are complete, except those that were changed while they were being counted."""
+        ids, write_dates = zip(*versions, strict=True)
+        self.env.cr.execute(
+            SQL(
+                """
+                UPDATE usage_meter m SET recount_pending = false
+                FROM unnest(%s, %s::timestamp[]) v(id, write_date)
+                WHERE m.id = v.id AND m.write_date IS NOT DISTINCT FROM v.write_date
+                """,
+                list(ids),
+                list(write_dates),
+            )
+        )
+        self.env["usage.meter"].invalidate_model(["recount_pending"])
 
     def _recount(self, meters):
         """Replace the aggregates of meters by what the folded events make of their definitions."""
@@ -241,7 +267,7 @@ class UsageAggregate(models.Model):
                     "reason": "value_missing",
                     "digest": exception_digest("recount", meter.id),
                     "event_type": meter.event_type,
-                    "message": f"{count} stored events lack a number at data.{meter.value_path} for {meter.code}.",
+                    "message": f"{count} stored events have no number to count at data.{meter.value_path} for {meter.code}.",
                 }
                 for source_id, count in self.env.execute_query(query)
             ]
@@ -258,7 +284,7 @@ class UsageAggregate(models.Model):
                 INSERT INTO usage_aggregate AS a (source_id, company_id, account_id, meter_id, hour, dimensions,
                     dimension_label, quantity, event_count)
                 %s
-                ON CONFLICT (account_id, meter_id, hour, dimensions) DO UPDATE
+                ON CONFLICT (account_id, meter_id, hour, md5(dimensions::text)) DO UPDATE
                 SET quantity = a.quantity + excluded.quantity, event_count = a.event_count + excluded.event_count
                 """,
                 SQL(" UNION ALL ").join(selects),
@@ -291,12 +317,20 @@ class UsageAggregate(models.Model):
 
     @api.model
     def _sql_value(self, meter):
-        """What one event ``e`` counts for a meter: NUMERIC, NULL when it has no number there."""
+        """What one event ``e`` counts for a meter: NUMERIC, NULL when it has no number that counts.
+
+        Whether a number counts is decided as at ingestion, which does not know the meters to come.
+        """
         if meter.aggregation == "count":
             return SQL("1::numeric")
         path = meter._value_names()
         return SQL(
-            "CASE WHEN jsonb_typeof(e.data #> %s) = 'number' THEN (e.data #>> %s)::numeric END", path, path
+            """
+            CASE WHEN jsonb_typeof(e.data #> %(path)s) = 'number' AND e.data #> %(path)s >= '0'
+                AND e.data #> %(path)s < %(limit)s::jsonb THEN (e.data #>> %(path)s)::numeric END
+            """,
+            path=path,
+            limit=str(MAX_QUANTITY),
         )
 
     @api.model

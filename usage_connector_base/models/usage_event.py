@@ -56,7 +56,7 @@ class UsageEvent(models.Model):
     source_id = fields.Many2one("usage.source", readonly=True)
     company_id = fields.Many2one("res.company", readonly=True)
     account_id = fields.Many2one("usage.account", readonly=True)
-    partner_id = fields.Many2one(related="account_id.partner_id", string="Customer", related_sudo=False)
+    partner_id = fields.Many2one(related="account_id.partner_id", string="Customer")
     event_id = fields.Char(string="Event ID", readonly=True, help="The sender's id: counts once per source.")
     type = fields.Char(readonly=True, help="The event's type, which selects the meters that count it.")
     time = fields.Datetime(readonly=True, help="When the usage happened (UTC).")

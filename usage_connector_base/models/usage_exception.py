@@ -1,5 +1,6 @@
 import hashlib
 import json
+from collections import Counter
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
@@ -18,6 +19,16 @@ OPERATIONAL_REASONS = {
     **{code: text.rstrip(".") for code, text in REJECTIONS.items()},
 }
 MAX_PAYLOAD = 64 * 1024  # characters kept of an event that could not be stored
+REPLACED = "\\ufffd"  # stands in a payload for a character that cannot be kept
+
+# What people change of an exception; the rest says what happened and how it was settled. The token
+# is compared by identity: unlike a flag in the context, it cannot be sent over RPC.
+FACTS = {
+    *("source_id", "company_id", "reason", "category", "state", "digest", "account_id", "batch_id", "event_type"),
+    *("event_ref", "message", "payload", "other_payload", "occurrence_count", "first_seen", "last_seen"),
+    *("resolution", "resolved_by_id", "resolved_date"),
+}
+SETTLE_TOKEN = object()
 
 
 def exception_digest(*parts):
@@ -112,9 +123,11 @@ class UsageException(models.Model):
         """
         if not rows:
             return
+        self.flush_model()
         unique = {(row["source_id"], row["reason"], row["digest"]): row for row in rows}
+        counts = Counter((row["source_id"], row["reason"], row["digest"]) for row in rows)
         # In one order always, so that two batches never wait for one another.
-        ordered = [unique[key] for key in sorted(unique)]
+        ordered = [{**unique[key], "occurrences": counts[key]} for key in sorted(unique)]
         self.env.cr.execute(
             SQL(
                 """
@@ -123,15 +136,16 @@ class UsageException(models.Model):
                     event_ref, message, payload, other_payload, occurrence_count, owner_id,
                     first_seen, last_seen, create_date, write_date, create_uid, write_uid)
                 SELECT i.source_id, i.company_id, i.reason, i.category, 'open', i.digest, i.account_id, i.batch_id,
-                    i.event_type, i.event_ref, i.message, i.payload, i.other_payload, 1, s.owner_id,
+                    i.event_type, i.event_ref, i.message, i.payload, i.other_payload, i.occurrences,
+                    s.owner_id,
                     now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC',
                     now() AT TIME ZONE 'UTC', %(uid)s, %(uid)s
                 FROM json_to_recordset(%(rows)s) AS i(source_id int, company_id int, reason text, category text,
                     digest text, account_id int, batch_id int, event_type text, event_ref text, message text,
-                    payload text, other_payload text)
+                    payload text, other_payload text, occurrences int)
                 JOIN usage_source s ON s.id = i.source_id
                 ON CONFLICT (source_id, reason, digest) WHERE state = 'open' DO UPDATE
-                SET occurrence_count = x.occurrence_count + 1, last_seen = excluded.last_seen
+                SET occurrence_count = x.occurrence_count + excluded.occurrence_count, last_seen = excluded.last_seen
                 """,
                 uid=self.env.uid,
                 rows=json.dumps([self._with_category(row) for row in ordered]),
@@ -166,8 +180,16 @@ class UsageException(models.Model):
 
     # -- settling ---------------------------------------------------------------------------
 
+    def write(self, vals):
+        if FACTS & vals.keys() and self.env.context.get("usage_settle_token") is not SETTLE_TOKEN:
+            raise UserError(self.env._("What an exception says is never edited: use its buttons to settle it."))
+        return super().write(vals)
+
+    def _write_facts(self, vals):
+        return self.with_context(usage_settle_token=SETTLE_TOKEN).write(vals)
+
     def _settle(self, state, resolution):
-        self.write(
+        self._write_facts(
             {
                 "state": state,
                 "resolution": resolution,
@@ -203,9 +225,19 @@ class UsageException(models.Model):
         self._settle("ignored", self.env._("Ignored"))
 
     def action_reopen(self):
-        """Open ignored exceptions again."""
+        """Open ignored exceptions again, unless the same came up anew meanwhile."""
         for exception in self.filtered(lambda x: x.state == "ignored"):
-            exception.write({"state": "open", "resolution": False, "resolved_by_id": False, "resolved_date": False})
+            exception._check_not_open_already()
+            exception._write_facts(
+                {"state": "open", "resolution": False, "resolved_by_id": False, "resolved_date": False}
+            )
+
+    def _check_not_open_already(self):
+        domain = [(name, "=", self[name]) for name in ("reason", "digest")]
+        if self.search_count([*domain, ("source_id", "=", self.source_id.id), ("state", "=", "open")], limit=1):
+            raise UserError(
+                self.env._("%s came up again and is open already: settle that exception.", self.summary)
+            )
 
     def action_keep_stored(self):
         """Settle conflicts in favour of the event that was stored first."""
@@ -227,8 +259,9 @@ class UsageException(models.Model):
     def _replay(self):
         """One rejected event once more, after its cause was mended."""
         self.ensure_one()
-        if len(self.payload) >= MAX_PAYLOAD:
-            raise UserError(self.env._("Only a part of this event was kept: have the source send it again."))
+        if len(self.payload) >= MAX_PAYLOAD or REPLACED in self.payload:
+            raise UserError(self.env._("Not all of this event could be kept: have the source send it again."))
+        self.env.flush_all()
         events = parse(f'{{"events": [{self.payload}]}}'.encode(), PLAIN)
         # sudo: storing events is for the pipeline alone; whoever may write exceptions may replay them
         answer = self.env["usage.ingestion"].sudo()._ingest(self.source_id._as_sender(), events)
@@ -239,6 +272,7 @@ class UsageException(models.Model):
             self._settle("resolved", self.env._("Replayed"))
 
     def _check_open(self):
+        self.check_access("write")
         if any(exception.state != "open" for exception in self):
             raise UserError(self.env._("Only open exceptions can be settled: leave the others out."))
 

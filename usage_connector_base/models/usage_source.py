@@ -5,10 +5,16 @@ from typing import NamedTuple
 
 from odoo import api, fields, models
 from odoo.exceptions import AccessDenied, UserError
+from odoo.fields import Command
 from odoo.tools import ormcache
 
 KEY_SCOPE = "usage"  # keys of this scope open nothing but the ingestion routes
 KEY_CACHE_SECONDS = 30
+
+# Written by Approve and Suspend alone. The token is compared by identity: unlike a flag in the
+# context, it cannot be sent over RPC.
+APPROVAL = {"state", "user_id", "prepared_by_id", "approved_by_id", "approved_date"}
+STATE_TOKEN = object()
 
 
 class Sender(NamedTuple):
@@ -67,6 +73,13 @@ class UsageSource(models.Model):
         copy=False,
         tracking=True,
         help="Events are taken only while a source is approved, by a second administrator.",
+    )
+    prepared_by_id = fields.Many2one(
+        "res.users",
+        string="Prepared By",
+        readonly=True,
+        copy=False,
+        help="Who set up what there is to approve, and so cannot approve it.",
     )
     approved_by_id = fields.Many2one("res.users", string="Approved By", readonly=True, copy=False)
     approved_date = fields.Datetime(
@@ -143,30 +156,46 @@ class UsageSource(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        for vals in vals_list:
-            vals.pop("state", None)  # a source starts unapproved, whoever creates it
-        return super().create(vals_list)
+        # A source starts unapproved, whoever creates it, and whatever defaults the context names.
+        unapproved = {**dict.fromkeys(APPROVAL, False), "state": "draft", "prepared_by_id": self.env.uid}
+        return super().create([{**vals, **unapproved} for vals in vals_list])
 
     def write(self, vals):
-        if "state" in vals and self.env.context.get("usage_state_token") is not STATE_TOKEN:
+        if APPROVAL & vals.keys() and self.env.context.get("usage_state_token") is not STATE_TOKEN:
             raise UserError(self.env._("Use Approve or Suspend to change the state of a source."))
-        if {"state", "company_id", "environment", "user_id"} & vals.keys():
+        if {*APPROVAL, "company_id", "environment"} & vals.keys():
             self.env.registry.clear_cache()
-        return super().write(vals)
+        changed = self.filtered(lambda source: source._changes_what_is_approved(vals))
+        res = super().write(vals)
+        if changed:
+            unapproved = {"state": "draft", "approved_by_id": False, "approved_date": False}
+            changed._set_state({**unapproved, "prepared_by_id": self.env.uid})
+        return res
 
     def _set_state(self, vals):
         return self.with_context(usage_state_token=STATE_TOKEN).write(vals)
 
+    def _changes_what_is_approved(self, vals):
+        """Whether the values make another thing of the source, such as one that is billed of a test system."""
+        company_id = vals.get("company_id", self.company_id.id)
+        if company_id != self.company_id.id and (self.account_ids or self.user_id):
+            raise UserError(
+                self.env._("%s is in use: create a source for the other company instead.", self.display_name)
+            )
+        return vals.get("environment", self.environment) != self.environment
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_unapproved(self):
+        for source in self.filtered("user_id"):
+            raise UserError(self.env._("%s has an API user: suspend it instead of deleting it.", source.name))
+
     def action_approve(self):
-        """Approve the sources: by an administrator other than the one who created them."""
+        """Approve the sources: by an administrator other than the one who prepared them."""
         self._check_administrator()
         for source in self:
-            if source.create_uid == self.env.user:
+            if source.prepared_by_id == self.env.user:
                 raise UserError(
-                    self.env._(
-                        "%(source)s was created by you: a second administrator must approve it.",
-                        source=source.name,
-                    )
+                    self.env._("%s was set up by you: a second administrator must approve it.", source.name)
                 )
             source._ensure_api_user()
         self._set_state(
@@ -186,20 +215,17 @@ class UsageSource(models.Model):
         if self.user_id:
             return
         # sudo: a usage administrator need not administer users; this one can do nothing but send
-        self.user_id = (
-            self.env["res.users"]
-            .sudo()
-            .with_context(no_reset_password=True)
-            .create(
-                {
-                    "name": self.env._("Usage API: %s", self.name),
-                    "login": f"usage-{self.company_id.id}-{self.code}",
-                    "company_id": self.company_id.id,
-                    "company_ids": [(6, 0, self.company_id.ids)],
-                    "group_ids": [(6, 0, self.env.ref("usage_connector_base.group_usage_ingestion").ids)],
-                }
-            )
+        users = self.env["res.users"].sudo().with_context(no_reset_password=True)
+        user = users.create(
+            {
+                "name": self.env._("Usage API: %s", self.name),
+                "login": f"usage-{self.company_id.id}-{self.code}",
+                "company_id": self.company_id.id,
+                "company_ids": [Command.set(self.company_id.ids)],
+                "group_ids": [Command.set(self.env.ref("usage_connector_base.group_usage_ingestion").ids)],
+            }
         )
+        self._set_state({"user_id": user.id})
 
     # -- keys -------------------------------------------------------------------------------
 
@@ -277,7 +303,3 @@ class UsageSource(models.Model):
     def _action_of_source(self, xmlid):
         action = self.env["ir.actions.act_window"]._for_xml_id(xmlid)
         return {**action, "domain": [("source_id", "in", self.ids)], "context": {}}
-
-
-# Compared by identity: unlike a flag in the context, it cannot be sent over RPC.
-STATE_TOKEN = object()

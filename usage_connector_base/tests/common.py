@@ -1,0 +1,212 @@
+"""Fixtures for tests of usage: this addon's and those of the addons that build on it."""
+
+import msgspec
+
+from odoo import fields
+from odoo.tests import HttpCase, TransactionCase, new_test_user
+from odoo.tools import SQL
+
+from odoo.addons.usage_connector_base.ingestion import envelope
+
+ADDON = "usage_connector_base"
+OUTCOMES = ("accepted", "duplicate", "conflict", "quarantined", "rejected")
+EVENT_TYPE = "llm.completion"
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def to_json(value):
+    """Bytes of JSON for a value whose Decimals are written as numbers, digit by digit."""
+    return _encoder.encode(value)
+
+
+class UsageCommon(TransactionCase):
+    """An approved source, a meter, a mapped account, and one person of each group.
+
+    ``ingest(events)`` sends events through the pipeline as the source's API user would, ``fold()``
+    counts them; both work in the test's transaction. Every test begins without usage of its own.
+    """
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.company = cls.env.company
+        cls.viewer = cls._person("viewer", "group_usage_viewer")
+        cls.operator = cls._person("operator", "group_usage_operator")
+        cls.admin = cls._person("admin", "group_usage_admin")
+        cls.second_admin = cls._person("second_admin", "group_usage_admin")
+        cls.source = cls._source("acme-cloud")
+        cls.customer = cls.env["res.partner"].create({"name": "Acme Ltd", "is_company": True})
+        cls.account = cls._account("acme", cls.customer)
+        cls.meter = cls._meter("tokens", value_path="tokens", dimensions="model")
+        # An hour that is over, so that no test depends on the minute in which it runs.
+        cls.hour = fields.Datetime.subtract(fields.Datetime.now(), hours=3).replace(minute=0, second=0)
+        cls.now = fields.Datetime.now()
+        cls._recount()
+
+    # -- records ----------------------------------------------------------------------------
+
+    @classmethod
+    def _person(cls, login, *groups, **values):
+        """A user with groups, which are of this addon where they name none."""
+        xmlids = [name if "." in name else f"{ADDON}.{name}" for name in groups]
+        return new_test_user(cls.env, f"usage_test_{login}", groups=",".join(xmlids), **values)
+
+    @classmethod
+    def _source(cls, code, company=None, **values):
+        """A source that the first administrator created and the second approved."""
+        company = company or cls.company
+        admins = cls.admin | cls.second_admin
+        admins.company_ids |= company
+        source = (
+            cls.env["usage.source"]
+            .with_user(cls.admin)
+            .with_context(allowed_company_ids=company.ids)
+            .create({"name": code.title(), "code": code, "company_id": company.id, **values})
+        )
+        source.with_user(cls.second_admin).action_approve()
+        return source.with_env(cls.env)
+
+    @classmethod
+    def _account(cls, external_id, partner=None, source=None, **values):
+        """An account, mapped when ``partner`` is given."""
+        values = {"external_id": external_id, "source_id": (source or cls.source).id, **values}
+        return cls.env["usage.account"].create({**values, "partner_id": partner and partner.id})
+
+    @classmethod
+    def _meter(cls, code, event_type=EVENT_TYPE, **values):
+        """A meter, which sums when a ``value_path`` is given and counts otherwise."""
+        aggregation = "sum" if values.get("value_path") else "count"
+        return cls.env["usage.meter"].create(
+            {"name": code.title(), "code": code, "event_type": event_type, "aggregation": aggregation, **values}
+        )
+
+    # -- events -----------------------------------------------------------------------------
+
+    @classmethod
+    def time(cls, minutes=0):
+        """RFC 3339 text of a moment, in minutes after the begin of ``cls.hour``."""
+        return f"{fields.Datetime.add(cls.hour, minutes=minutes).isoformat()}Z"
+
+    @classmethod
+    def event(cls, event_id, tokens=1, **values):
+        """A well-formed event of the mapped account; a value of None leaves an attribute out."""
+        event = {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": "/test",
+            "type": EVENT_TYPE,
+            "subject": "acme",
+            "time": cls.time(),
+            "data": {"tokens": tokens, "model": "large"},
+            **values,
+        }
+        return {name: value for name, value in event.items() if value is not None}
+
+    @classmethod
+    def ingest(cls, events, source=None, **request):
+        """Events through the pipeline, in the current transaction.
+
+        :param events: list of events, or the bytes of a body ``{"events": [...]}``
+        :return: the answer, as the sender gets it
+        """
+        body = events if isinstance(events, bytes) else to_json({"events": events})
+        return cls._ingest_parsed(envelope.parse(body, envelope.PLAIN), source, request)
+
+    @classmethod
+    def _ingest_parsed(cls, events, source, request):
+        sender = (source or cls.source)._as_sender()
+        cls.env.flush_all()
+        answer = cls.env(user=sender.user_id)["usage.ingestion"]._ingest(sender, events, **request)
+        cls.env.flush_all()
+        cls.env.invalidate_all()
+        return answer
+
+    @classmethod
+    def fold(cls):
+        """Count what waits, as the job does: changed meters again, then new batches.
+
+        :return: how many meters and batches there were
+        """
+        cls.env.flush_all()
+        done = cls._recount() + cls.env["usage.aggregate"]._fold()
+        cls.env.invalidate_all()
+        return done
+
+    @classmethod
+    def _recount(cls):
+        cls.env.flush_all()
+        return cls.env["usage.aggregate"]._recount_changed_meters()
+
+    # -- looking ----------------------------------------------------------------------------
+
+    def outcomes(self, answer):
+        """Counts of an answer without the zeros."""
+        return {outcome: answer[outcome] for outcome in OUTCOMES if answer[outcome]}
+
+    def codes(self, answer):
+        """Code per index of the events that were not accepted."""
+        return {event["index"]: event["code"] for event in answer["events"]}
+
+    def figures(self, meter=None):
+        """Hourly usage of a meter: dict of (account, hour, dimensions) to (quantity as text, events)."""
+        query = SQL(
+            """
+            SELECT a.external_id, g.hour, g.dimensions::text, g.quantity::text, g.event_count
+            FROM usage_aggregate g JOIN usage_account a ON a.id = g.account_id WHERE g.meter_id = %s
+            """,
+            (meter or self.meter).id,
+        )
+        return {row[:3]: row[3:] for row in self.env.execute_query(query)}
+
+    def exceptions(self, **values):
+        """Exceptions of the test's source whose fields have these values."""
+        domain = [("source_id", "=", self.source.id), *((name, "=", value) for name, value in values.items())]
+        return self.env["usage.exception"].search(domain)
+
+    def stored(self, *event_ids):
+        """Stored events of the test's source with these ids."""
+        domain = [("source_id", "=", self.source.id), ("event_id", "in", event_ids)]
+        return self.env["usage.event"].search(domain)
+
+
+class UsageHttpCommon(UsageCommon, HttpCase):
+    """The same, with a key and ``post(body)`` for the real HTTP controller."""
+
+    URL = "/usage/v1/events"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.key = cls.new_key()
+
+    @classmethod
+    def new_key(cls, source=None, **values):
+        """A new key of a source, made by an administrator."""
+        return (source or cls.source).with_user(cls.admin)._generate_key(**values)
+
+    def post(self, body, key=None, content_type=envelope.PLAIN, headers=None):
+        """Send a request; ``body`` is bytes, or a list of events.
+
+        :param key: another key than the source's own; "" sends none
+        :return: the response, of the requests library
+        """
+        body = body if isinstance(body, bytes) else to_json({"events": body})
+        sent = {"Content-Type": content_type, **(headers or {})}
+        if key != "":
+            sent.setdefault("Authorization", f"Bearer {key or self.key}")
+        self.env.flush_all()
+        response = self.url_open(self.URL, data=body, headers=sent, method="POST")
+        self.env.invalidate_all()
+        return response
+
+    def assertRefused(self, response, status, code):
+        """The answer is the JSON of a refusal with this status and code."""
+        self.assertEqual(response.status_code, status, response.text[:500])
+        self.assertTrue(response.headers["Content-Type"].startswith("application/json"), response.headers)
+        error = response.json()["error"]
+        self.assertEqual(error["code"], code)
+        self.assertTrue(error["message"])
+
+    def last_batch(self):
+        """The record of the source's latest request."""
+        return self.env["usage.batch"].search([("source_id", "=", self.source.id)], limit=1)
