@@ -1,0 +1,10 @@
+from odoo import fields, models
+
+
+class ResConfigSettings(models.TransientModel):
+    _inherit = "res.config.settings"
+
+    usage_auto_rate = fields.Boolean(related="company_id.usage_auto_rate", readonly=False)
+    usage_rating_delay = fields.Integer(related="company_id.usage_rating_delay", readonly=False)
+    usage_journal_id = fields.Many2one(related="company_id.usage_journal_id", readonly=False)
+    usage_tz = fields.Selection(related="company_id.usage_tz", readonly=False)

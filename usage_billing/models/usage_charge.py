@@ -1,0 +1,205 @@
+import json
+from decimal import Decimal
+from hashlib import sha256
+
+from markupsafe import Markup
+
+from odoo import api, fields, models
+
+from ..explanation import Explanation
+from ..fields import Exact
+from ..numbers import format_number
+
+
+class UsageCharge(models.Model):
+    """What one line of a subscription costs for one period: an immutable rating result."""
+
+    _name = "usage.charge"
+    _description = "Usage Charge"
+    _inherit = ["usage.guarded.mixin"]
+    _order = "statement_id desc, id"
+
+    statement_id = fields.Many2one(
+        "usage.statement", required=True, readonly=True, index=True, ondelete="restrict"
+    )
+    statement_state = fields.Selection(related="statement_id.state", string="Statement Status", store=True)
+    subscription_id = fields.Many2one(related="statement_id.subscription_id", store=True, index=True)
+    subscription_line_id = fields.Many2one(
+        "usage.subscription.line", readonly=True, required=True, index=True, ondelete="restrict"
+    )
+    price_id = fields.Many2one("usage.price", readonly=True, required=True, index=True, ondelete="restrict")
+    meter_id = fields.Many2one("usage.meter", readonly=True, required=True, index=True, ondelete="restrict")
+    unit_name = fields.Char(related="meter_id.unit_name", string="Unit")
+    product_id = fields.Many2one(
+        "product.product", readonly=True, required=True, index=True, ondelete="restrict"
+    )
+    partner_id = fields.Many2one(
+        "res.partner", string="Customer", readonly=True, required=True, index=True, ondelete="restrict"
+    )
+    company_id = fields.Many2one("res.company", readonly=True, required=True, index=True)
+    currency_id = fields.Many2one("res.currency", readonly=True, required=True)
+    usage_start = fields.Datetime(
+        readonly=True, required=True, help="First instant whose usage is charged (UTC)."
+    )
+    usage_end = fields.Datetime(
+        readonly=True, required=True, help="Instant at which the charged usage ends, not included (UTC)."
+    )
+    source_accounts = fields.Json(readonly=True, help="Ids of the accounts whose usage is charged.")
+    quantity = Exact(readonly=True, help="What was used, in units of the meter.")
+    amount_unrounded = Exact(
+        string="Unrounded",
+        readonly=True,
+        min_display_digits=2,
+        help="The exact price of the usage, before it is rounded to the currency.",
+    )
+    amount = fields.Monetary(readonly=True, help="What is charged before tax: rounded once, to the currency.")
+    definition = fields.Json(string="Price Applied", readonly=True, help="The price as the calculation read it.")
+    result = fields.Json(readonly=True, help="The calculation's whole result, numbers as exact text.")
+    explanation = fields.Json(
+        compute="_compute_explanation", help="The steps of the calculation, as data with exact numbers."
+    )
+    explanation_html = fields.Html(
+        string="How It Was Calculated",
+        compute="_compute_explanation_html",
+        sanitize=False,
+        help="The steps of the calculation, in words.",
+    )
+    fingerprint = fields.Char(
+        readonly=True, help="SHA-256 of the canonical result: the same facts give the same fingerprint."
+    )
+    price_description = fields.Char(
+        string="Price in Words", compute="_compute_price_description", help="The price that was applied, as a sentence."
+    )
+    move_line_id = fields.Many2one(
+        "account.move.line",
+        string="Invoice Line",
+        readonly=True,
+        copy=False,
+        index="btree_not_null",
+        ondelete="restrict",
+        help="The invoice line that bills this charge; empty: not invoiced yet.",
+    )
+    move_id = fields.Many2one(related="move_line_id.move_id", string="Invoice")
+
+    _line_uniq = models.Constraint(
+        "UNIQUE(statement_id, subscription_line_id)", "A line of a subscription is charged once in a period."
+    )
+    _move_line_uniq = models.UniqueIndex(
+        "(move_line_id) WHERE move_line_id IS NOT NULL", "An invoice line bills one charge."
+    )
+
+    @api.depends("meter_id", "statement_id")
+    def _compute_display_name(self):
+        for charge in self:
+            charge.display_name = f"{charge.statement_id.name} · {charge.meter_id.name}"
+
+    @api.depends("result")
+    def _compute_explanation(self):
+        for charge in self:
+            charge.explanation = (charge.result or {}).get("explanation", [])
+
+    @api.depends("result")
+    @api.depends_context("lang")
+    def _compute_explanation_html(self):
+        for charge in self:
+            explanation = Explanation(charge.env, charge.currency_id, charge.unit_name or "")
+            charge.explanation_html = explanation.render(charge.explanation) if charge.result else Markup()
+
+    @api.depends("price_id.description", "subscription_line_id.included_quantity")
+    @api.depends_context("lang")
+    def _compute_price_description(self):
+        for charge in self:
+            included = (charge.definition or {}).get("included_quantity", 0)
+            charge.price_description = charge.price_id._describe(float(included))
+
+    def _quantity_text(self):
+        """Return the quantity with its unit, for people, with every digit it has."""
+        return f"{format_number(self.env, self.result['quantity'])} {self.unit_name or ''}".strip()
+
+    def _is_intact(self):
+        """Say whether the stored result is still the one that was fingerprinted."""
+        self.ensure_one()
+        canonical = json.dumps(self.result, sort_keys=True, separators=(",", ":"))
+        return sha256(canonical.encode()).hexdigest() == self.fingerprint
+
+    def _matches(self, vals_list):
+        """Say whether one of ``vals_list`` would make this very charge again."""
+        self.ensure_one()
+        names = ("fingerprint", "definition", "source_accounts", "usage_start", "usage_end")
+        line = self.subscription_line_id.id
+        return any(
+            vals["subscription_line_id"] == line and all(self[name] == vals[name] for name in names)
+            for vals in vals_list
+        )
+
+    # -- comparing ---------------------------------------------------------------------------
+
+    def _billed_amounts(self):
+        """Return {charge: (invoiced, posted)}, credit notes taken off, before tax.
+
+        Invoiced is what invoice lines say, posted what the ledger says.
+        """
+        lines = self.env["account.move.line"].search(
+            [("usage_charge_id", "in", self.ids), ("parent_state", "!=", "cancel")]
+        )
+        return {
+            charge: (
+                sum(-line.move_id.direction_sign * line.price_subtotal for line in own),
+                -sum(own.filtered(lambda line: line.parent_state == "posted").mapped("amount_currency")),
+            )
+            for charge, own in lines.grouped("usage_charge_id").items()
+        }
+
+    def _reconciliation_vals(self, window, by_hour, invoiced, posted):
+        """Return the row that compares this charge; ``by_hour`` is a Decimal, the amounts floats."""
+        events = self.env["usage.aggregate"]._quantity_from_events(
+            window.accounts, window.meter, window.start, window.end
+        )
+        charged = Decimal(self.result["quantity"])
+        difference = self._amount_difference(invoiced, posted)
+        same = events == by_hour == charged and self.currency_id.is_zero(difference)
+        return {
+            "statement_id": self.statement_id.id,
+            "charge_id": self.id,
+            "partner_id": self.partner_id.id,
+            "company_id": self.company_id.id,
+            "currency_id": self.currency_id.id,
+            "meter_id": self.meter_id.id,
+            "product_id": self.product_id.id,
+            "period_start": self.usage_start,
+            "period_end": self.usage_end,
+            "quantity_events": events,
+            "quantity_aggregates": by_hour,
+            "quantity_charged": charged,
+            "difference_quantity": events - charged,
+            "amount_charged": self.amount,
+            "amount_invoiced": invoiced,
+            "amount_posted": posted,
+            "difference_amount": difference,
+            "state": "matched" if same else "different",
+            "date": fields.Datetime.now(),
+        }
+
+    def _amount_difference(self, invoiced, posted):
+        """Return what is missing in the ledger, or on the draft invoice, of this charge."""
+        reached = {"posted": posted, "invoiced": invoiced}.get(self.statement_state, self.amount)
+        return self.amount - reached
+
+    # -- walking down and up ----------------------------------------------------------------
+
+    def action_view_usage(self):
+        """The hours of usage that this charge was calculated from."""
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_aggregate")
+        domain = [
+            ("account_id", "in", self.source_accounts or []),
+            ("meter_id", "=", self.meter_id.id),
+            ("hour", ">=", self.usage_start.replace(minute=0)),
+            ("hour", "<", self.usage_end),
+        ]
+        name = self.env._("Usage by Hour: %s", self.display_name)
+        return {**action, "name": name, "domain": domain, "context": {}}
+
+    def action_view_invoice(self):
+        """The invoice whose line bills this charge."""
+        return self.statement_id.action_view_invoice()

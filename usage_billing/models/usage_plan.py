@@ -1,0 +1,52 @@
+from odoo import api, fields, models
+
+
+class UsagePlan(models.Model):
+    _name = "usage.plan"
+    _description = "Usage Plan"
+    _inherit = ["mail.thread"]
+    _order = "name"
+    _check_company_auto = True
+
+    name = fields.Char(required=True, translate=True, tracking=True)
+    code = fields.Char(required=True, tracking=True, help="Short name in reports, unique in the company.")
+    company_id = fields.Many2one(
+        "res.company", required=True, index=True, default=lambda self: self.env.company
+    )
+    currency_id = fields.Many2one(
+        "res.currency",
+        required=True,
+        tracking=True,
+        default=lambda self: self.env.company.currency_id,
+        help="Currency of the plan's prices, and of the invoices of those who subscribe to it.",
+    )
+    price_ids = fields.One2many("usage.price", "plan_id", string="Prices", copy=True)
+    subscription_ids = fields.One2many("usage.subscription", "plan_id", string="Subscriptions")
+    subscription_count = fields.Integer(compute="_compute_subscription_count", string="Subscription Count")
+    active = fields.Boolean(default=True, tracking=True)
+    note = fields.Html(string="Notes")
+
+    _code_uniq = models.Constraint(
+        "UNIQUE(company_id, code)", "Another plan of this company has this code: choose another one."
+    )
+
+    @api.depends("subscription_ids")
+    def _compute_subscription_count(self):
+        counts = dict(
+            self.env["usage.subscription"]._read_group([("plan_id", "in", self.ids)], ["plan_id"], ["__count"])
+        )
+        for plan in self:
+            plan.subscription_count = counts.get(plan, 0)
+
+    def copy_data(self, default=None):
+        """A copy has a code of its own; its prices wait for approval."""
+        vals_list = super().copy_data(default)
+        for plan, vals in zip(self, vals_list, strict=True):
+            if not (default or {}).get("code"):
+                vals.update(name=self.env._("%s (copy)", plan.name), code=f"{plan.code}-copy")
+        return vals_list
+
+    def action_view_subscriptions(self):
+        """The subscriptions to this plan."""
+        action = self.env["ir.actions.act_window"]._for_xml_id("usage_billing.action_usage_subscription")
+        return {**action, "domain": [("plan_id", "in", self.ids)], "context": {"default_plan_id": self[:1].id}}

@@ -1,0 +1,413 @@
+from datetime import datetime, timedelta
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.fields import Command, Domain
+from odoo.tools import split_every
+
+from odoo.addons.base.models.res_partner import _tz_get
+
+from .. import rating
+from ..guard import is_unlocked, unlocked
+from ..rating.periods import local_date, local_midnight
+from .usage_statement import RATEABLE
+
+# What decides where one period ends and the next begins, and whose usage it is. Statements rest
+# on it: once there is one, it stays.
+CALENDAR_FIELDS = {"partner_id", "company_id", "plan_id", "date_start", "anchor_day", "interval", "tz"}
+CRON_BATCH = 100
+NEVER = datetime.min
+
+
+class UsageSubscription(models.Model):
+    _name = "usage.subscription"
+    _description = "Usage Subscription"
+    _inherit = ["mail.thread", "mail.activity.mixin"]
+    _order = "name desc"
+    _rec_names_search = ["name", "partner_id.name"]
+    _check_company_auto = True
+
+    name = fields.Char(string="Number", readonly=True, copy=False, default=lambda self: self.env._("New"))
+    partner_id = fields.Many2one(
+        "res.partner",
+        string="Customer",
+        required=True,
+        index=True,
+        tracking=True,
+        check_company=True,
+        ondelete="restrict",
+        help="Who pays. The usage of all accounts of this company and its contacts is billed.",
+    )
+    commercial_partner_id = fields.Many2one(
+        related="partner_id.commercial_partner_id", string="Company of the Customer", store=True, index=True
+    )
+    plan_id = fields.Many2one(
+        "usage.plan", required=True, index=True, tracking=True, check_company=True, ondelete="restrict"
+    )
+    company_id = fields.Many2one(
+        "res.company", required=True, index=True, default=lambda self: self.env.company
+    )
+    currency_id = fields.Many2one(
+        related="plan_id.currency_id", store=True, help="Currency of the plan: charges and invoices are in it."
+    )
+    tz = fields.Selection(
+        _tz_get,
+        string="Time Zone",
+        required=True,
+        tracking=True,
+        default=lambda self: self.env.company.usage_tz or self.env.user.tz or "UTC",
+        help="Periods begin and end at midnight in this time zone.",
+    )
+    date_start = fields.Date(
+        string="Start",
+        required=True,
+        tracking=True,
+        default=fields.Date.context_today,
+        help="First day whose usage is billed.",
+    )
+    date_end = fields.Date(
+        string="End", tracking=True, copy=False, help="Last day whose usage is billed; empty: until closed."
+    )
+    anchor_day = fields.Integer(
+        required=True,
+        default=1,
+        tracking=True,
+        help="Day of the month on which periods begin. In a month that is shorter, its last day.",
+    )
+    interval = fields.Selection(
+        [("month", "Monthly")], string="Billed", required=True, default="month", tracking=True
+    )
+    state = fields.Selection(
+        [("draft", "Draft"), ("active", "Active"), ("closed", "Closed")],
+        required=True,
+        default="draft",
+        readonly=True,
+        copy=False,
+        tracking=True,
+        help="Statements are prepared while a subscription is active, and once more after it is closed.",
+    )
+    line_ids = fields.One2many("usage.subscription.line", "subscription_id", string="What Is Billed", copy=True)
+    account_filter_ids = fields.Many2many(
+        "usage.account",
+        string="Only These Accounts",
+        check_company=True,
+        domain="[('commercial_partner_id', '=', commercial_partner_id)]",
+        help="Bill the usage of these accounts alone; empty: of all accounts of the customer.",
+    )
+    account_ids = fields.Many2many(
+        "usage.account",
+        string="Billed Accounts",
+        compute="_compute_account_ids",
+        help="Accounts of production systems whose usage this subscription bills now.",
+    )
+    account_count = fields.Integer(compute="_compute_account_ids", string="Account Count")
+    statement_ids = fields.One2many("usage.statement", "subscription_id", string="Statements")
+    statement_count = fields.Integer(compute="_compute_statement_count", string="Statement Count")
+    user_id = fields.Many2one("res.users", string="Responsible", default=lambda self: self.env.user, tracking=True)
+    prepared_at = fields.Datetime(
+        string="Last Prepared",
+        readonly=True,
+        copy=False,
+        index=True,
+        help="When the scheduled job last brought the statements up to date (UTC).",
+    )
+
+    _anchor_day = models.Constraint("CHECK(anchor_day BETWEEN 1 AND 31)", "The anchor day is a day from 1 to 31.")
+    _date_order = models.Constraint(
+        "CHECK(date_end IS NULL OR date_end >= date_start)",
+        "A subscription cannot end before it starts: correct its end.",
+    )
+
+    # -- accounts ---------------------------------------------------------------------------
+
+    @api.depends("commercial_partner_id", "company_id", "account_filter_ids")
+    def _compute_account_ids(self):
+        accounts = self._accounts()
+        for subscription in self:
+            subscription.account_ids = accounts[subscription]
+            subscription.account_count = len(accounts[subscription])
+
+    def _accounts(self):
+        """Return {subscription: the ``usage.account`` records it bills}, in one search.
+
+        Those of the customer's company and of all its contacts, in systems in production,
+        archived ones too: their usage happened.
+        """
+        found = (
+            self.env["usage.account"]
+            .with_context(active_test=False)
+            .search(
+                [
+                    ("commercial_partner_id", "in", self.commercial_partner_id.ids),
+                    ("environment", "=", "production"),
+                ]
+            )
+        )
+        by_customer = found.grouped(lambda account: (account.commercial_partner_id, account.company_id))
+        return {subscription: subscription._filtered_accounts(by_customer) for subscription in self}
+
+    def _filtered_accounts(self, by_customer):
+        accounts = by_customer.get((self.commercial_partner_id, self.company_id), self.env["usage.account"])
+        return accounts & self.account_filter_ids if self.account_filter_ids else accounts
+
+    # -- periods ----------------------------------------------------------------------------
+
+    def _period(self, n):
+        """Return [start, end) of period ``n`` as naive UTC datetimes; 0 contains the start date."""
+        return rating.period_bounds(self.date_start, self.anchor_day, self.interval, self.tz, n)
+
+    def _period_index(self, at):
+        """Return the number of the period that contains ``at`` (naive UTC)."""
+        return rating.period_index(self.date_start, self.anchor_day, self.interval, self.tz, at)
+
+    def _start(self):
+        """Return the first billed instant, naive UTC."""
+        return local_midnight(self.date_start, self.tz)
+
+    def _end(self):
+        """Return the instant at which billing ends, naive UTC; None without an end date."""
+        return local_midnight(self.date_end + timedelta(days=1), self.tz) if self.date_end else None
+
+    def _billed_at(self, at):
+        """Say whether usage at ``at`` (naive UTC) is billed by this subscription."""
+        end = self._end()
+        return self.state != "draft" and self._start() <= at and (end is None or at < end)
+
+    def _ensure_statement(self, at):
+        """Return the statement of the period that contains ``at`` (naive UTC), made when missing.
+
+        Empty when the subscription is a draft, or bills nothing at that moment.
+        """
+        self.ensure_one()
+        if not self._billed_at(at):
+            return self.env["usage.statement"]
+        start, _end = self._period(self._period_index(at))
+        domain = [("subscription_id", "=", self.id), ("period_start", "=", start)]
+        found = self.env["usage.statement"].search(domain)
+        return found or self._create_statements([self._statement_vals(self._period_index(at))])
+
+    def _ensure_statements(self, until):
+        """Return the statements made now for all periods that began at or before ``until``.
+
+        Periods that have a statement already are left alone.
+
+        :param datetime until: naive UTC
+        """
+        latest = self._latest_periods()
+        vals_list = [
+            subscription._statement_vals(n)
+            for subscription in self
+            if subscription.state != "draft"
+            for n in subscription._missing_periods(latest.get(subscription), until)
+        ]
+        return self._create_statements(vals_list)
+
+    def _latest_periods(self):
+        """Return {subscription: start of its latest period that has a statement}."""
+        return dict(
+            self.env["usage.statement"]._read_group(
+                [("subscription_id", "in", self.ids)], ["subscription_id"], ["period_start:max"]
+            )
+        )
+
+    def _missing_periods(self, latest, until):
+        """Return the numbers of the periods after ``latest`` that began at or before ``until``."""
+        end = self._end()
+        last_moment = min(until, end - timedelta(seconds=1)) if end else until
+        if last_moment < self._start():
+            return ()
+        first = self._period_index(latest) + 1 if latest else 0
+        return range(first, self._period_index(last_moment) + 1)
+
+    def _statement_vals(self, n):
+        """Return the values of the statement of period ``n``."""
+        start, end = self._period(n)
+        return {
+            "subscription_id": self.id,
+            "partner_id": self.partner_id.id,
+            "company_id": self.company_id.id,
+            "currency_id": self.currency_id.id,
+            "tz": self.tz,
+            "period_start": start,
+            "period_end": end,
+            "date_from": local_date(start, self.tz),
+            "date_to": local_date(end, self.tz) - timedelta(days=1),
+        }
+
+    def _create_statements(self, vals_list):
+        # sudo: a statement follows from the subscription and the calendar; it is an empty sheet
+        # that nobody needs a right of their own to open, and nobody may make by hand.
+        statements = unlocked(self.env["usage.statement"].sudo()).create(vals_list)
+        return self.env["usage.statement"].browse(statements.ids)
+
+    # -- preparing statements ---------------------------------------------------------------
+
+    def _prepare_statements(self, at=None, rate_until=None):
+        """Bring the statements of these subscriptions up to date.
+
+        Periods without a statement get one; those that have ended are rated, the running ones
+        get live figures. What cannot be rated is blocked with its reason, and stops nothing else.
+
+        :param datetime at: naive UTC; periods that begin later are left alone. Now when absent
+            or in the future
+        :param datetime rate_until: naive UTC; periods that end later stay open. ``at`` when absent
+        :return: the ``usage.statement`` records that were made or looked at
+        """
+        now = fields.Datetime.now()
+        at = min(at or now, now)
+        self._ensure_statements(at)
+        statements = self.env["usage.statement"].search(
+            [
+                ("subscription_id", "in", self.ids),
+                ("state", "in", RATEABLE),
+                ("period_start", "<=", at),
+            ]
+        )
+        statements._rate(min(rate_until or at, at))
+        return statements
+
+    @api.model
+    def _cron_prepare_statements(self):
+        """Prepare the statements of all subscriptions, the longest untouched first.
+
+        Commits after every batch, so a run that is cut off goes on where it stopped.
+        """
+        started = fields.Datetime.now()
+        due = self._due(started)
+        cron = self.env["ir.cron"]
+        cron._commit_progress(remaining=len(due))
+        for ids in split_every(CRON_BATCH, due.ids):
+            self.browse(ids)._prepare_due(started)
+            if not cron._commit_progress(len(ids)):
+                break
+
+    def _due(self, now):
+        """Return the subscriptions that no run has touched since ``now``, longest untouched first."""
+        untouched = Domain("prepared_at", "=", False) | Domain("prepared_at", "<", now)
+        unfinished = Domain("state", "=", "active") | Domain("statement_ids.state", "in", RATEABLE)
+        return self.search(untouched & unfinished, order="prepared_at NULLS FIRST, id")
+
+    def _prepare_due(self, now):
+        """Prepare statements, rating ended periods once their company's waiting time is over."""
+        for company, subscriptions in self.grouped("company_id").items():
+            delay = timedelta(hours=company.usage_rating_delay)
+            subscriptions._prepare_statements(now, now - delay if company.usage_auto_rate else NEVER)
+        self.prepared_at = now
+
+    # -- life -------------------------------------------------------------------------------
+
+    @api.onchange("plan_id")
+    def _onchange_plan_id(self):
+        if self.plan_id and self.state == "draft":
+            self.line_ids = [Command.clear(), *map(Command.create, self._line_vals_of_plan())]
+
+    def _line_vals_of_plan(self):
+        """Return the values of one line for each price of the plan that has not run out."""
+        prices = self.plan_id.price_ids
+        current = prices.filtered(lambda price: not price.date_end or price.date_end >= self.date_start)
+        return [{"price_id": price.id} for price in current]
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        """Number the subscriptions; they start as drafts."""
+        for vals in vals_list:
+            vals.pop("state", None)
+            vals["name"] = self.env["ir.sequence"].next_by_code("usage.subscription")
+        return super().create(vals_list)
+
+    def write(self, vals):
+        """Refuse a state outside the buttons, and what would move existing periods."""
+        if not is_unlocked(self.env):
+            if "state" in vals:
+                raise UserError(self.env._("Use the buttons of the subscription to activate or close it."))
+            self._check_calendar_kept(vals)
+        return super().write(vals)
+
+    def _check_calendar_kept(self, vals):
+        changed = CALENDAR_FIELDS & vals.keys()
+        kept = self.filtered("statement_ids") if changed else self.browse()
+        if any(subscription._field_changes(vals, changed) for subscription in kept):
+            raise UserError(
+                self.env._(
+                    "%s has statements: customer, plan, start, anchor day and time zone stay as they are. "
+                    "Close it and make a new subscription.",
+                    kept[0].name,
+                )
+            )
+
+    def _field_changes(self, vals, names):
+        return any(self._fields[name].convert_to_write(self[name], self) != vals[name] for name in names)
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_only_draft(self):
+        for subscription in self:
+            if subscription.state != "draft":
+                raise UserError(self.env._("%s was active: close it instead of deleting it.", subscription.name))
+
+    def action_activate(self):
+        """Start billing; a subscription without lines takes the prices of its plan.
+
+        Raises ``UserError`` or ``ValidationError`` when nothing would be billed, a price is not
+        approved, or another subscription bills the same usage.
+        """
+        for subscription in self.filtered(lambda subscription: subscription.state == "draft"):
+            if not subscription.line_ids:
+                subscription.line_ids = [Command.create(vals) for vals in subscription._line_vals_of_plan()]
+            subscription._check_ready()
+        unlocked(self).write({"state": "active"})
+        self.line_ids._check_billed_once()
+        self._wake_cron()
+
+    def _wake_cron(self):
+        """Have the statements of these subscriptions prepared within moments."""
+        # sudo: whoever activates a subscription need not administer scheduled jobs
+        self.env.ref("usage_billing.cron_prepare_statements").sudo()._trigger()
+
+    def _check_ready(self):
+        if not self.line_ids:
+            raise UserError(self.env._("%s bills nothing: add prices to its plan, or lines to it.", self.name))
+        drafts = self.line_ids.price_id.filtered(lambda price: price.state != "approved")
+        if drafts:
+            raise UserError(
+                self.env._(
+                    "The price of %s is not approved: have a second administrator approve it.",
+                    drafts[0].meter_id.name,
+                )
+            )
+
+    def action_close(self):
+        """End billing today (or at the earlier end date) and prepare the last statement."""
+        active = self.filtered(lambda subscription: subscription.state == "active")
+        for subscription in active:
+            today = local_date(fields.Datetime.now(), subscription.tz)
+            end = max(subscription.date_start, min(subscription.date_end or today, today))
+            unlocked(subscription).write({"state": "closed", "date_end": end})
+        active._ensure_statements(fields.Datetime.now())
+
+    # -- smart buttons ----------------------------------------------------------------------
+
+    @api.depends("statement_ids")
+    def _compute_statement_count(self):
+        counts = dict(
+            self.env["usage.statement"]._read_group(
+                [("subscription_id", "in", self.ids)], ["subscription_id"], ["__count"]
+            )
+        )
+        for subscription in self:
+            subscription.statement_count = counts.get(subscription, 0)
+
+    def action_view_statements(self):
+        """The statements of these subscriptions."""
+        action = self.env["ir.actions.act_window"]._for_xml_id("usage_billing.action_usage_statement")
+        return {**action, "domain": [("subscription_id", "in", self.ids)], "context": {}}
+
+    def action_view_accounts(self):
+        """The accounts whose usage these subscriptions bill."""
+        action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_account")
+        return {**action, "domain": [("id", "in", self.account_ids.ids)], "context": {"active_test": False}}
+
+    def action_view_usage(self):
+        """The hourly usage of the billed accounts, on the meters of the lines."""
+        action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_aggregate")
+        domain = [("account_id", "in", self.account_ids.ids), ("meter_id", "in", self.line_ids.meter_id.ids)]
+        return {**action, "domain": domain, "context": {}}

@@ -1,0 +1,151 @@
+from datetime import timedelta
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError, ValidationError
+
+from ..fields import Exact
+from ..numbers import exact_text
+from ..rating.periods import local_midnight
+
+
+class UsageSubscriptionLine(models.Model):
+    _name = "usage.subscription.line"
+    _description = "Line of a Usage Subscription"
+    _order = "subscription_id, id"
+    _check_company_auto = True
+
+    subscription_id = fields.Many2one("usage.subscription", required=True, index=True, ondelete="cascade")
+    company_id = fields.Many2one(related="subscription_id.company_id", store=True, index=True)
+    plan_id = fields.Many2one(related="subscription_id.plan_id")
+    currency_id = fields.Many2one(related="subscription_id.currency_id")
+    price_id = fields.Many2one(
+        "usage.price",
+        required=True,
+        index=True,
+        ondelete="restrict",
+        check_company=True,
+        domain="[('plan_id', '=', plan_id)]",
+        help="The price of the plan that applies.",
+    )
+    meter_id = fields.Many2one(related="price_id.meter_id", store=True, index=True)
+    product_id = fields.Many2one(related="price_id.product_id", store=True)
+    unit_name = fields.Char(related="meter_id.unit_name", string="Unit")
+    included_quantity = Exact(
+        compute="_compute_included_quantity",
+        store=True,
+        readonly=False,
+        precompute=True,
+        help="Units of each period that are not charged: those of the price unless changed here.",
+    )
+    description = fields.Char(
+        string="Price in Words", compute="_compute_description", help="What this customer pays, as a sentence."
+    )
+    date_from = fields.Date(string="From", help="First day whose usage this line bills; empty: from the start.")
+    date_to = fields.Date(string="Until", help="Last day whose usage this line bills; empty: to the end.")
+    charge_ids = fields.One2many("usage.charge", "subscription_line_id", string="Charges")
+
+    _date_order = models.Constraint(
+        "CHECK(date_to IS NULL OR date_from IS NULL OR date_to >= date_from)",
+        "A line cannot end before it starts: correct 'Until'.",
+    )
+
+    @api.depends("price_id")
+    def _compute_included_quantity(self):
+        for line in self:
+            line.included_quantity = line.price_id.included_quantity
+
+    @api.depends("price_id.description", "included_quantity")
+    @api.depends_context("lang")
+    def _compute_description(self):
+        for line in self:
+            line.description = line.price_id._describe(line.included_quantity) if line.price_id else False
+
+    @api.depends("meter_id", "subscription_id")
+    def _compute_display_name(self):
+        for line in self:
+            line.display_name = f"{line.subscription_id.name} · {line.meter_id.name}"
+
+    # -- what is billed, and when -----------------------------------------------------------
+
+    def _definition(self):
+        """Return the price as the rating core reads it, with this line's included quantity."""
+        definition = self.price_id._definition()
+        definition.pop("included_quantity", None)
+        if self.included_quantity:
+            definition["included_quantity"] = exact_text(self.included_quantity)
+        return definition
+
+    def _dates(self):
+        """Return the first and the last billed day as local dates; the last one may be None."""
+        subscription, price = self.subscription_id, self.price_id
+        first = max(filter(None, (subscription.date_start, self.date_from, price.date_start)))
+        last = min(filter(None, (subscription.date_end, self.date_to, price.date_end)), default=None)
+        return first, last
+
+    def _window(self, start, end):
+        """Return the part of [start, end) that this line bills, naive UTC; None when nothing."""
+        first, last = self._dates()
+        tz = self.subscription_id.tz
+        start = max(start, local_midnight(first, tz))
+        if last:
+            end = min(end, local_midnight(last + timedelta(days=1), tz))
+        return (start, end) if start < end else None
+
+    # -- one usage, one bill ----------------------------------------------------------------
+
+    @api.constrains("subscription_id", "price_id")
+    def _check_plan(self):
+        for line in self:
+            if line.price_id.plan_id != line.subscription_id.plan_id:
+                raise ValidationError(
+                    self.env._(
+                        "The price of %(meter)s belongs to another plan: choose a price of %(plan)s.",
+                        meter=line.meter_id.name,
+                        plan=line.subscription_id.plan_id.name,
+                    )
+                )
+
+    @api.constrains("subscription_id", "price_id", "date_from", "date_to")
+    def _check_billed_once(self):
+        """Refuse to bill a meter of an account twice for the same days."""
+        for line in self.filtered(lambda line: line.subscription_id.state == "active"):
+            other = next(filter(line._overlaps, line._rivals()), None)
+            if other:
+                raise ValidationError(
+                    self.env._(
+                        "%(meter)s of %(customer)s is billed by %(one)s and by %(other)s for the same days: "
+                        "end one of the two lines, or restrict them to different accounts.",
+                        meter=line.meter_id.name,
+                        customer=line.subscription_id.commercial_partner_id.name,
+                        one=line.subscription_id.name,
+                        other=other.subscription_id.name,
+                    )
+                )
+
+    def _rivals(self):
+        """Return the other active lines on the same meter and customer."""
+        return self.search(
+            [
+                ("id", "!=", self.id),
+                ("meter_id", "=", self.meter_id.id),
+                ("company_id", "=", self.company_id.id),
+                ("subscription_id.state", "=", "active"),
+                ("subscription_id.commercial_partner_id", "=", self.subscription_id.commercial_partner_id.id),
+            ]
+        )
+
+    def _overlaps(self, other):
+        """Say whether two lines share a day and an account."""
+        (first, last), (other_first, other_last) = self._dates(), other._dates()
+        days_shared = (last is None or other_first <= last) and (other_last is None or first <= other_last)
+        accounts = self.subscription_id.account_filter_ids
+        other_accounts = other.subscription_id.account_filter_ids
+        return days_shared and (not accounts or not other_accounts or bool(accounts & other_accounts))
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_only_uncharged(self):
+        charged = self.filtered("charge_ids")
+        if charged:
+            raise UserError(
+                self.env._("%s has been charged: set 'Until' instead of deleting the line.", charged[0].display_name)
+            )

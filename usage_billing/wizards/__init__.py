@@ -1,0 +1,1 @@
+from . import usage_statement_prepare, usage_statement_reject

@@ -1,0 +1,23 @@
+{
+    "name": "Usage CRM Signals",
+    "summary": "Turn product usage into opportunities and activities for the people who look after the customer",
+    "version": "19.0.1.0.0",
+    "category": "Accounting/Usage Billing",
+    "author": "Usage Billing Contributors",
+    "license": "LGPL-3",
+    "depends": ["usage_billing", "crm", "base_automation"],
+    "data": [
+        "security/ir.model.access.csv",
+        "security/usage_signal_rules.xml",
+        "data/mail_activity_type.xml",
+        "data/usage_signal_rule.xml",
+        "data/base_automation.xml",
+        "data/ir_cron.xml",
+        "views/usage_signal_views.xml",
+        "views/usage_signal_rule_views.xml",
+        "views/res_partner_views.xml",
+        "views/crm_lead_views.xml",
+        "views/usage_signal_menus.xml",
+    ],
+    "installable": True,
+}

@@ -1,0 +1,194 @@
+"""A customer has used most of what its price includes, before the period is over."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from odoo import fields, models
+from odoo.fields import Domain
+from odoo.tools import SQL
+
+from odoo.addons.usage_billing import rating
+from odoo.addons.usage_billing.numbers import exact, exact_text, format_number
+from odoo.addons.usage_billing.rating.periods import local_date
+
+
+class UsageSignalKindIncludedThreshold(models.AbstractModel):
+    """Usage of the current billing period against the included quantity of the line."""
+
+    _name = "usage.signal.kind.included_threshold"
+    _inherit = "usage.signal.kind"
+    _description = "Usage Signal: Included Quantity"
+
+    _default_percentage = 80.0
+
+    def _detect(self, rule, at):
+        """Find subscription lines that used the rule's percentage of what is included.
+
+        The period is the subscription's own, the one that contains ``at``. A line is
+        found once a period, from the moment the percentage is reached exactly.
+        """
+        lines = self._lines(rule)
+        periods = {sub: sub._period(sub._period_index(at)) for sub in lines.subscription_id}
+        windows = {line: line._window(*periods[line.subscription_id]) for line in lines}
+        running = lines.filtered(lambda line: windows[line] and windows[line][0] <= at < windows[line][1])
+        self.env["usage.aggregate"].flush_model()
+        rows = self.env.execute_query(self._query(rule, at, running, windows))
+        found = lines.browse(line_id for line_id, _used in rows)
+        return [
+            self._facts(rule, line, periods[line.subscription_id], windows[line], used)
+            for line, (_line_id, used) in zip(found, rows, strict=True)
+        ]
+
+    def _lines(self, rule):
+        """Return the lines of active subscriptions that include a quantity."""
+        domain = Domain("subscription_id.state", "=", "active")
+        domain &= Domain("company_id", "=", self.env.company.id)
+        domain &= Domain("included_quantity", ">", 0)
+        if rule.meter_id:
+            domain &= Domain("meter_id", "=", rule.meter_id.id)
+        return self.env["usage.subscription.line"].search(domain)
+
+    def _query(self, rule, at, lines, windows):
+        """Return the query of (line, quantity as text) for lines at or over the percentage.
+
+        :param dict windows: half-open window of billed usage, naive UTC, by line
+        """
+        rows = [
+            (line.id, line.meter_id.id, account.id, windows[line][0], at, exact(line.included_quantity))
+            for line in lines
+            for account in line.subscription_id.account_ids
+        ]
+        columns = [list(column) for column in zip(*rows, strict=True)] or [[]] * 6
+        return SQL(
+            """
+            SELECT scope.line_id, SUM(hourly.quantity)::text
+              FROM unnest(
+                       %s::int[], %s::int[], %s::int[], %s::timestamp[], %s::timestamp[], %s::numeric[]
+                   ) AS scope (line_id, meter_id, account_id, start_at, end_at, included)
+              JOIN usage_aggregate AS hourly
+                ON hourly.account_id = scope.account_id AND hourly.meter_id = scope.meter_id
+               AND hourly.hour >= scope.start_at AND hourly.hour < scope.end_at
+          GROUP BY scope.line_id, scope.included
+            HAVING SUM(hourly.quantity) * 100 >= scope.included * %s
+          ORDER BY scope.line_id
+            """,
+            *columns,
+            exact(rule.percentage),
+        )
+
+    def _facts(self, rule, line, period, window, used):
+        """Return the values of the signal for one line over the percentage.
+
+        :param period: start and end of the billing period, naive UTC
+        :param window: start and end of the part of it that the line bills, naive UTC
+        :param str used: quantity since the start of the window
+        """
+        subscription = line.subscription_id
+        included = exact(line.included_quantity)
+        return {
+            "partner_id": subscription.partner_id.commercial_partner_id.id,
+            "subscription_id": subscription.id,
+            "subscription_line_id": line.id,
+            "meter_id": line.meter_id.id,
+            "period_start": period[0],
+            "period_end": period[1],
+            "value": Decimal(used),
+            "reference_value": included,
+            "evidence": {
+                "meter": line.meter_id.name,
+                "unit": line.meter_id.unit_name or "",
+                "subscription": subscription.display_name,
+                "tz": subscription.tz,
+                "billed_from": fields.Datetime.to_string(window[0]),
+                "billed_until": fields.Datetime.to_string(window[1]),
+                "quantity": used,
+                "included_quantity": exact_text(line.included_quantity),
+                "percentage": str(Decimal(used) / included * 100),
+                "threshold": exact_text(rule.percentage),
+            },
+        }
+
+    def _enrich(self, rule, at, vals):
+        """Add what the period will cost over the included quantity if it goes on so."""
+        line = self.env["usage.subscription.line"].browse(vals["subscription_line_id"])
+        projected = self._projected(vals["evidence"], at)
+        overage = self._overage(line, projected)
+        currency = line.subscription_id.currency_id
+        forecast = {
+            "projected_quantity": str(projected),
+            "projected_overage": str(overage),
+            "currency": currency.name,
+        }
+        return {
+            **vals,
+            "expected_revenue": self._in_company_currency(overage, currency, at),
+            "evidence": {**vals["evidence"], **forecast},
+        }
+
+    def _projected(self, evidence, at):
+        """Return the quantity at the end of the period if usage goes on as it did.
+
+        Whole units. In the first hours of a period there is no pace to speak of: at least
+        a day is taken to have passed.
+        """
+        start = fields.Datetime.to_datetime(evidence["billed_from"])
+        length = fields.Datetime.to_datetime(evidence["billed_until"]) - start
+        passed = max(at - start, min(timedelta(days=1), length))
+        return round(Decimal(evidence["quantity"]) * int(length.total_seconds()) / int(passed.total_seconds()))
+
+    def _overage(self, line, projected):
+        """Return what ``projected`` would cost over the included quantity (Decimal).
+
+        In the subscription's currency, rounded by it, before tax.
+        """
+        price = rating.parse_price(line._definition())
+        money = line.subscription_id.currency_id
+        currency = rating.Currency(code=money.name, rounding=exact(money.rounding))
+        included = rating.Usage(quantity=exact_text(line.included_quantity))
+        above = rating.rate(price, rating.Usage(quantity=str(projected)), currency).amount
+        return above - rating.rate(price, included, currency).amount
+
+    def _in_company_currency(self, amount, currency, at):
+        """Return an amount in the currency of ``self.env.company``, at the rate of the day."""
+        company = self.env.company
+        return currency._convert(float(amount), company.currency_id, company, at.date())
+
+    def _summary(self, evidence):
+        """Say how much of the included quantity is used."""
+        return self.env._(
+            "%(meter)s: %(percentage)s of the included quantity used",
+            meter=evidence["meter"],
+            percentage=self._format_percentage(evidence["percentage"]),
+        )
+
+    def _evidence_lines(self, evidence):
+        """Show period, quantities and what the period would cost at this pace."""
+        unit = evidence["unit"]
+        return [
+            (self.env._("Subscription"), evidence["subscription"]),
+            (self.env._("Meter"), evidence["meter"]),
+            (self.env._("Billing period"), self._billed_days(evidence)),
+            (self.env._("Used so far"), self._format_quantity(evidence["quantity"], unit)),
+            (self.env._("Included"), self._format_quantity(evidence["included_quantity"], unit)),
+            (self.env._("Used of included"), self._format_percentage(evidence["percentage"])),
+            (self.env._("Reported from"), self._format_percentage(evidence["threshold"])),
+            (
+                self.env._("At this pace, by the end"),
+                self._format_quantity(evidence["projected_quantity"], unit),
+            ),
+            (
+                self.env._("Price of the part over it"),
+                self._format_amount(evidence["projected_overage"], evidence["currency"]),
+            ),
+        ]
+
+    def _billed_days(self, evidence):
+        """Return the days that the line bills, in the time zone of its subscription."""
+        start, end = (fields.Datetime.to_datetime(evidence[key]) for key in ("billed_from", "billed_until"))
+        first, after = local_date(start, evidence["tz"]), local_date(end, evidence["tz"])
+        return self._format_days(first, after - timedelta(days=1))
+
+    def _format_amount(self, text, currency_name):
+        """Return an amount with the decimals it was rounded to and its currency's code."""
+        decimals = max(0, -Decimal(text).as_tuple().exponent)
+        return f"{format_number(self.env, text, decimals)} {currency_name}"
