@@ -21,13 +21,25 @@ def folder() -> Path:
 
     As root it is below /var, because PostgreSQL runs as another user, who cannot enter /root.
     """
-    default = Path("/var/cache") if os.geteuid() == 0 else _user_cache()
+    root = os.geteuid() == 0
+    default = Path("/var/cache") if root else _user_cache()
     path = Path(os.environ.get("USAGE_CACHE") or default / "odoo-usage").absolute()
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
         raise Failure(f"Cannot create {path}: {error.strerror}", "Set USAGE_CACHE to a folder you can write.") from None
+    if root:
+        _require_way(path)
     return path
+
+
+def _require_way(path: Path) -> None:
+    closed = [folder for folder in (path, *path.parents) if not folder.stat().st_mode & 0o001]
+    if closed:
+        raise Failure(
+            f"PostgreSQL, which refuses to run as root, cannot enter {closed[0]} as another user.",
+            f"Run chmod o+x {closed[0]}, or set USAGE_CACHE to a folder below ones that everybody may enter.",
+        )
 
 
 def _user_cache() -> Path:

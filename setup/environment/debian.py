@@ -127,7 +127,7 @@ def require_packages(names: list[str], purpose: str) -> None:
         raise Failure(f"{purpose} needs {', '.join(names)}.", f"Run as root: apt-get update && {install}")
     if not shutil.which("apt-get"):
         raise Failure(f"{purpose} needs {', '.join(names)}.", "Install it with your system's package manager.")
-    say(f"{purpose} needs these Debian packages, installed system-wide: {' '.join(names)}")
+    say(f"{purpose}: installing these Debian packages system-wide: {' '.join(names)}")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with cache.lock("apt", "Debian packages are being installed"), step(f"Installing {names[0]}"):
         run(["apt-get", "update"], NO_NETWORK)

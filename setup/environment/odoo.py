@@ -21,7 +21,7 @@ from .console import Failure, run, step
 from .postgres import Cluster
 
 REPO = venv.REPO
-TEMPLATE = "usage"
+TEMPLATE = "usage_tpl"
 UNSHIPPED = {"__pycache__", "readme", "tests"}  # what no database depends on
 
 
@@ -110,7 +110,7 @@ class Environment:
     def _template(self, modules: list[str], demo: bool) -> str:
         ours, theirs = split(modules)
         kind = "demo" if demo else "plain"
-        base = f"{TEMPLATE}_{kind}_{cache.digest(self.home, venv.REQUIREMENTS, *theirs)}"
+        base = f"{TEMPLATE}_{kind}_{cache.digest(self.home, *theirs)}"
         self._ensure_template(base, None, theirs, demo)
         if not ours:
             return base
@@ -178,7 +178,7 @@ class Server:
         self.environment = environment
         self.database = database
         self.port = port or free_port()
-        self.log_path = environment.cache / f"logs/{database}.log"
+        self.log_path = environment.cache / f"logs/{database}-{self.port}.log"
         self.url = f"http://127.0.0.1:{self.port}"
         self._words = (f"--workers={workers}", "--max-cron-threads=1", *extra)
         self._process = None

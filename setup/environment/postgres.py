@@ -142,7 +142,6 @@ class Cluster:
 
     def _hand_over(self, folder: Path) -> None:
         if self.owner:
-            _require_way(folder)
             os.chown(folder, self.owner.pw_uid, self.owner.pw_gid)
 
 
@@ -152,15 +151,6 @@ def _owner() -> pwd.struct_passwd | None:
         return None
     known = {user.pw_name: user for user in pwd.getpwall()}
     return known.get("postgres") or known["nobody"]
-
-
-def _require_way(folder: Path) -> None:
-    closed = [parent for parent in folder.parents if not parent.stat().st_mode & 0o001]
-    if closed:
-        raise Failure(
-            f"PostgreSQL's user cannot enter {closed[0]}.",
-            "Set USAGE_CACHE to a folder below ones that everybody may enter, such as /var/cache.",
-        )
 
 
 def _short(folder: Path) -> Path:

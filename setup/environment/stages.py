@@ -7,17 +7,19 @@ import re
 import shlex
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import yaml
 
 from .console import Failure, say, step
-from .odoo import REPO, addons, split
+from .odoo import REPO, addons, free_port, split
 
 HOOKS = REPO / ".pre-commit-config.yaml"
 RECORD = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ \d+ (?P<level>[A-Z]+) (?P<db>\S+) (?P<logger>\S+): (?P<text>.*)")
 RESULT = re.compile(r"(\d+) failed, (\d+) error\(s\) of (\d+) tests")
 SKIPPED = re.compile(r"^skipped \S+ : ")
+HOOK_LINES = 80  # of a failing hook's output
+SUMMARIES = ("odoo.modules.loading", "odoo.tests.result")  # what they repeat of failed tests is known by then
 BAD = ("WARNING", "ERROR", "CRITICAL")
 
 
@@ -51,11 +53,14 @@ def hooks(job) -> Counts:
 
 
 def _hook(job, hook: dict) -> Counts:
+    own = replace(job, log=job.log.with_stem(f"{job.log.stem}-{hook['id']}"))
     with step(hook["name"]):
-        code = job.run(shlex.split(hook["entry"]))
+        code = own.run(shlex.split(hook["entry"]))
     if code == 0:
         return Counts(passed=1)
-    say(f"FAILED {hook['name']}: {hook['entry']}\n{job.log.read_text(errors='replace')}")
+    found = own.log.read_text(errors="replace").splitlines()
+    cut = [f"… {len(found) - HOOK_LINES} more lines in {own.log}"] if len(found) > HOOK_LINES else []
+    say("\n".join([f"FAILED {hook['name']}: {hook['entry']}", *found[:HOOK_LINES], *cut]))
     return Counts(failed=1)
 
 
@@ -99,7 +104,7 @@ def odoo(job) -> Counts:
 def _command(env, database: str, modules: list[str], tags: list[str], demo: bool) -> list[str]:
     flags = ["--with-demo"] if demo else []
     install = ("-i", ",".join(modules), f"--test-tags={','.join(tags)}")
-    return env.command("-d", database, *install, *flags, "--stop-after-init", "--http-port=0")
+    return env.command("-d", database, *install, *flags, "--stop-after-init", f"--http-port={free_port()}")
 
 
 def _progress(log) -> str:
@@ -119,7 +124,8 @@ def read_log(job) -> Counts:
     skips = [record for record in records if SKIPPED.match(record["text"])]
     bad = [record for record in records if _is_bad(record, job.config["accepted_warnings"])]
     for record in bad + skips:
-        say(record["whole"])
+        if not (failed and record["logger"] in SUMMARIES):
+            say(record["whole"])
     unclean = 1 if bad and not failed else 0
     return Counts(max(total - failed - len(skips), 0), failed + unclean, len(skips))
 

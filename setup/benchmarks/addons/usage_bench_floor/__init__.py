@@ -1,0 +1,2 @@
+from . import controllers
+from .hooks import create_bare_table, drop_bare_table

@@ -1,0 +1,138 @@
+"""Opens every screen of the app in a browser, looks for errors, and keeps pictures of what it saw.
+
+As a program it walks over any server, for a person to look at the pictures afterwards:
+
+    ./setup/run python tests/screens.py http://127.0.0.1:8069 admin admin FOLDER
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+APP = "Usage Billing"
+ERRORS = ".o_error_dialog, .o_notification:has(.bg-danger), .o_notification_bar.bg-danger"
+TIMEOUT = 30_000
+SIZE = {"width": 1440, "height": 900}
+
+
+@dataclass
+class Walk:
+    """A browser page of one logged-in user, and the complaints collected on the way.
+
+    `page` is Playwright's; pictures go to `folder` when there is one.
+    """
+
+    page: object
+    url: str
+    folder: Path | None = None
+    complaints: list[str] = field(default_factory=list)
+    pictures: int = 0
+
+    def __post_init__(self):
+        self.page.set_default_timeout(TIMEOUT)
+        self.page.set_viewport_size(SIZE)
+        self.page.on("pageerror", lambda error: self.complaints.append(f"{self.page.url}: {error}"))
+        self.page.on("response", self._note_response)
+
+    def _note_response(self, response) -> None:
+        if response.status >= 500:
+            self.complaints.append(f"{response.url}: HTTP {response.status}")
+
+    def log_in(self, login: str, password: str) -> None:
+        """Log in as a person does; whoever was logged in is logged out."""
+        self.page.context.clear_cookies()
+        self.page.goto(f"{self.url}/web/login")
+        self.page.fill("input[name=login]", login)
+        self.page.fill("input[name=password]", password)
+        self.page.click("button[type=submit]")
+        self.page.wait_for_selector(".o_web_client")
+
+    def settle(self) -> None:
+        """Wait until the screen shows its data."""
+        self.page.wait_for_selector(".o_action_manager > .o_action, .o_action_manager .o_view_controller")
+        self.page.wait_for_function("!document.querySelector('.o_loading_indicator')")
+        self.page.wait_for_timeout(150)
+
+    def look(self, title: str) -> None:
+        """Keep a picture, and complain about any error that shows."""
+        self.settle()
+        for message in self.page.locator(ERRORS).all_inner_texts():
+            self.complaints.append(f"{title}: {message}")
+        if self.folder:
+            self.pictures += 1
+            name = "".join(letter if letter.isalnum() else "-" for letter in title.lower())
+            self.page.screenshot(path=str(self.folder / f"{self.pictures:03d}-{name}.png"))
+
+    def menus(self) -> list[tuple[str, int]]:
+        """The app's menu entries this user has: (path, id of the action)."""
+        tree = self.page.evaluate("() => fetch('/web/webclient/load_menus').then(answer => answer.json())")
+        root = next(menu for menu in tree.values() if menu.get("name") == APP)
+        return list(self._leaves(tree, root, ""))
+
+    def _leaves(self, tree: dict, menu: dict, path: str) -> Iterator[tuple[str, int]]:
+        if menu["actionID"] and not menu["children"]:
+            yield path, menu["actionID"]
+        for child in menu["children"]:
+            below = tree[str(child)]
+            yield from self._leaves(tree, below, f"{path} {below['name']}".strip())
+
+    def visit(self, title: str, action: int) -> None:
+        """Open one menu entry in each of its views, then its first record."""
+        self.page.goto(f"{self.url}/odoo/action-{action}")
+        self.look(title)
+        names = self.page.locator(".o_cp_switch_buttons button.o_switch_view").evaluate_all(
+            "buttons => buttons.map(button => [...button.classList].find(c => c.startsWith('o_') && c !== 'o_switch_view'))"
+        )
+        for name in names[1:]:
+            self.page.click(f".o_cp_switch_buttons button.{name}")
+            self.look(f"{title} {name[2:]}")
+        if names[1:]:
+            self.page.click(f".o_cp_switch_buttons button.{names[0]}")
+            self.settle()
+        self._open_first_record(title)
+
+    def _open_first_record(self, title: str) -> None:
+        row = self.page.locator(".o_data_row:not(.o_group_header) .o_data_cell:not(.o_list_button)").first
+        group = self.page.locator(".o_group_header").first
+        if not row.count() and group.count():
+            group.click()
+            self.settle()
+        if row.count():
+            row.click()
+            self.page.wait_for_timeout(300)
+            if self.page.locator(".o_form_view").count():
+                self._open_tabs(title)
+
+    def _open_tabs(self, title: str) -> None:
+        self.look(f"{title} form")
+        tabs = self.page.locator(".o_form_view .o_notebook_headers .nav-link")
+        for number in range(1, tabs.count()):
+            tabs.nth(number).click()
+            self.look(f"{title} form {tabs.nth(number).inner_text()}")
+
+
+def main(url: str, login: str, password: str, folder: str) -> int:
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only this use needs it
+
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "setup"))
+    import environment  # noqa: PLC0415 - found by the line above
+
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=environment.find_chromium(), args=["--no-sandbox"])
+        walk = Walk(browser.new_page(), url, Path(folder))
+        walk.log_in(login, password)
+        for title, action in walk.menus():
+            walk.visit(title, action)
+        browser.close()
+    print(f"{walk.pictures} pictures in {folder}", *walk.complaints, sep="\n")
+    return 1 if walk.complaints else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        sys.exit(__doc__)
+    sys.exit(main(*sys.argv[1:]))
