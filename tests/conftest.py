@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 import sys
 import xmlrpc.client
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ import environment as setup_environment
 
 
 def pytest_configure(config):
+    # Whoever ends us early gets our servers ended too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     config.addinivalue_line("markers", "browser: looks at the server in Chromium")
 
 

@@ -138,7 +138,7 @@ class Product:
 
     def workers(self) -> list[psutil.Process]:
         """The server's child processes: HTTP workers, the cron worker and the websocket process."""
-        return psutil.Process(self.server._process.pid).children()
+        return psutil.Process(self.server.pid).children()
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 {
     "name": "Usage Billing",
-    "summary": "Turn metered usage into explained charges, approved statements, posted invoices and a reconciled ledger",
+    "summary": "Explained charges, approved statements, posted invoices and a reconciled ledger from metered usage",
     "version": "19.0.1.0.0",
     "category": "Accounting/Usage Billing",
     "author": "Usage Billing Contributors",

@@ -61,7 +61,9 @@ class Explanation:
         bounds = {"number": step["tier"], "over": self._number(step["over"])}
         if step["up_to"] is None:
             return self.env._("Tier %(number)s: above %(over)s", **bounds)
-        return self.env._("Tier %(number)s: above %(over)s up to %(up_to)s", up_to=self._number(step["up_to"]), **bounds)
+        return self.env._(
+            "Tier %(number)s: above %(over)s up to %(up_to)s", up_to=self._number(step["up_to"]), **bounds
+        )
 
     def _multiplication(self, step):
         words = f"{self._units(step['quantity'])} × {self._amount(step['unit_amount'])}"

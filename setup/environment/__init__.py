@@ -16,7 +16,7 @@ An executable that uses it looks like this:
 
 from . import venv
 from .console import Failure, command, hand_over, run, say, step
-from .odoo import REPO, Environment, Server, addons, answers, find_chromium, free_port, prepare
+from .odoo import REPO, Environment, Server, addons, answers, find_chromium, free_port, prepare, require_port
 
 __all__ = [
     "REPO",
@@ -31,6 +31,7 @@ __all__ = [
     "main",
     "prepare",
     "reexec_in_venv",
+    "require_port",
     "run",
     "say",
     "step",

@@ -159,20 +159,22 @@ class Job:
             try:
                 return program.wait(self.seconds)
             except subprocess.TimeoutExpired:
-                raise Failure(f"{self.name} took more than {self.stage['minutes']} minutes.", self._where()) from None
+                raise self._too_slow() from None
             finally:
                 end_group(program)
 
-    def _where(self) -> str:
-        return f"Read {self.log}; the limit is in {CONFIG.name}."
+    def _too_slow(self) -> Failure:
+        last = self.log.read_text(errors="replace").splitlines()[-1:] if self.log.exists() else []
+        problem = "\n".join([f"{self.name} took more than {self.stage['minutes']} minutes.", *last])
+        return Failure(problem, f"Read {self.log}; the limit is in {CONFIG.name}.")
 
 
 def end_group(program: subprocess.Popen) -> None:
-    """End a program and all of its children, giving it ten seconds to tidy up."""
+    """End a program and all of its children, giving it half a minute to tidy up."""
     if program.poll() is None:
         program.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            program.wait(10)
+            program.wait(30)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(program.pid, signal.SIGKILL)
     program.wait()

@@ -218,6 +218,15 @@ class Server:
                 self._process.wait(timeout)
         self.kill()
 
+    def wait(self) -> None:
+        """Return when the server has ended, by itself or by somebody's hand."""
+        self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server, whose workers are its children."""
+        return self._process.pid
+
     def kill(self) -> None:
         """Kill the server and all of its workers at once, as a power cut would."""
         if not self._process:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -211,6 +210,8 @@ def serve(server: environment.Server) -> None:
         "\nCtrl-C stops it."
     )
     try:
-        signal.pause()
+        server.wait()
     except KeyboardInterrupt:
         environment.say("\nStopping.")
+    else:
+        raise environment.Failure("Odoo has ended.", f"Read {server.log_path}.")

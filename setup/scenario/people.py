@@ -70,8 +70,12 @@ class Staff:
         return self._sessions[login]
 
     def hire(self, people: tuple[Person, ...] = PEOPLE) -> None:
-        """Have Odoo's administrator create the users; groups of addons not installed are left out."""
+        """Have Odoo's administrator create the users that are missing.
+
+        Groups of addons that are not installed are left out.
+        """
         administrator = self[ADMINISTRATOR[0]]
+        known = {user["login"] for user in administrator.read("res.users", [], ["login"])}
         xmlids = sorted({xmlid for person in people for xmlid in ("base.group_user", *person.groups)})
         groups = {xmlid: administrator.find_ref(xmlid) for xmlid in xmlids}
         values = [
@@ -86,5 +90,6 @@ class Staff:
                 ],
             }
             for person in people
+            if person.login not in known
         ]
         administrator.create("res.users", values, no_reset_password=True)

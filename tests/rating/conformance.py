@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import loader  # noqa: F401, I001 - makes the next imports possible
+import loader  # noqa: F401 - makes the next imports possible
 import rating
 from cases import Unsupported, answer, same
 
@@ -36,7 +36,7 @@ def check(case: dict) -> Result:
     """Return the outcome of one case."""
     try:
         found = answer(case)
-    except (Unsupported, KeyError, StopIteration) as error:
+    except (Unsupported, KeyError, StopIteration, AttributeError) as error:
         return Result(case, "unsupported", f"{type(error).__name__}: {error}")
     except (rating.RatingError, ValueError, TypeError, ArithmeticError) as error:
         return Result(case, "failed", f"{type(error).__name__}: {error}")
@@ -60,18 +60,23 @@ def summary(results: list[Result]) -> str:
     return ", ".join(f"{outcomes.count(name)} {name}" for name in names)
 
 
+def say(text: str):
+    """Write a line for the person who runs this."""
+    sys.stdout.write(f"{text}\n")
+
+
 def main(arguments: list[str]) -> int:
     """Check a file and print what did not pass; return 1 if a case failed."""
     verbose = "--verbose" in arguments
     paths = [argument for argument in arguments if not argument.startswith("-")]
     if len(paths) != 1:
-        print(__doc__)
+        say(__doc__)
         return 2
     results = check_file(paths[0])
     for result in results:
         if verbose or result.outcome != "passed":
-            print(f"{result.outcome:12} {result.case['id']:40} {result.reason}")
-    print(summary(results))
+            say(f"{result.outcome:12} {result.case['id']:40} {result.reason}")
+    say(summary(results))
     return 1 if any(result.outcome in ("failed", "unsupported") for result in results) else 0
 
 

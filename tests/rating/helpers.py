@@ -1,7 +1,7 @@
 """Short ways to say in tests what a price, a usage and a charge are."""
 
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 
 import rating
 
@@ -65,4 +65,5 @@ def paid(*amounts) -> list[rating.Record]:
 def sum_of_steps(found: rating.Charge) -> Decimal:
     """Return the sum of the amounts that the explanation says, without the rounding."""
     steps = [step for step in found.explanation if step["step"] != "round"]
-    return sum((Decimal(step["amount"]) for step in steps if "amount" in step), Decimal(0))
+    with localcontext(Context(prec=50)):
+        return sum((Decimal(step["amount"]) for step in steps if "amount" in step), Decimal(0))

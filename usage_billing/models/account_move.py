@@ -9,7 +9,6 @@ class AccountMove(models.Model):
 
     usage_statement_id = fields.Many2one(
         "usage.statement",
-        string="Usage Statement",
         readonly=True,
         copy=False,
         index="btree_not_null",

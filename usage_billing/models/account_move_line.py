@@ -11,7 +11,6 @@ class AccountMoveLine(models.Model):
     # latter cannot be posted.
     usage_charge_id = fields.Many2one(
         "usage.charge",
-        string="Usage Charge",
         readonly=True,
         index="btree_not_null",
         ondelete="restrict",

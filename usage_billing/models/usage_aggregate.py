@@ -49,10 +49,7 @@ class UsageAggregate(models.Model):
         """
         self.flush_model()
         quantities = self._whole_hours(windows)
-        return [
-            quantities.get(key, Decimal(0)) + self._parts_of_hours(window)
-            for key, window in enumerate(windows)
-        ]
+        return [quantities.get(key, Decimal(0)) + self._parts_of_hours(window) for key, window in enumerate(windows)]
 
     def _whole_hours(self, windows):
         """Return {position of the window: Decimal} for the windows that have usage."""
@@ -75,7 +72,5 @@ class UsageAggregate(models.Model):
         return {key: Decimal(quantity) for key, quantity in self.env.execute_query(query)}
 
     def _parts_of_hours(self, window):
-        parts = [
-            self._quantity_from_events(window.accounts, window.meter, start, end) for start, end in window.parts()
-        ]
+        parts = [self._quantity_from_events(window.accounts, window.meter, start, end) for start, end in window.parts()]
         return sum(parts, Decimal(0))

@@ -19,9 +19,7 @@ class UsageCharge(models.Model):
     _inherit = ["usage.guarded.mixin"]
     _order = "statement_id desc, id"
 
-    statement_id = fields.Many2one(
-        "usage.statement", required=True, readonly=True, index=True, ondelete="restrict"
-    )
+    statement_id = fields.Many2one("usage.statement", required=True, readonly=True, index=True, ondelete="restrict")
     statement_state = fields.Selection(related="statement_id.state", string="Statement Status", store=True)
     subscription_id = fields.Many2one(related="statement_id.subscription_id", store=True, index=True)
     subscription_line_id = fields.Many2one(
@@ -30,17 +28,13 @@ class UsageCharge(models.Model):
     price_id = fields.Many2one("usage.price", readonly=True, required=True, index=True, ondelete="restrict")
     meter_id = fields.Many2one("usage.meter", readonly=True, required=True, index=True, ondelete="restrict")
     unit_name = fields.Char(related="meter_id.unit_name", string="Unit")
-    product_id = fields.Many2one(
-        "product.product", readonly=True, required=True, index=True, ondelete="restrict"
-    )
+    product_id = fields.Many2one("product.product", readonly=True, required=True, index=True, ondelete="restrict")
     partner_id = fields.Many2one(
         "res.partner", string="Customer", readonly=True, required=True, index=True, ondelete="restrict"
     )
     company_id = fields.Many2one("res.company", readonly=True, required=True, index=True)
     currency_id = fields.Many2one("res.currency", readonly=True, required=True)
-    usage_start = fields.Datetime(
-        readonly=True, required=True, help="First instant whose usage is charged (UTC)."
-    )
+    usage_start = fields.Datetime(readonly=True, required=True, help="First instant whose usage is charged (UTC).")
     usage_end = fields.Datetime(
         readonly=True, required=True, help="Instant at which the charged usage ends, not included (UTC)."
     )

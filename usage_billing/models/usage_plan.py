@@ -10,9 +10,7 @@ class UsagePlan(models.Model):
 
     name = fields.Char(required=True, translate=True, tracking=True)
     code = fields.Char(required=True, tracking=True, help="Short name in reports, unique in the company.")
-    company_id = fields.Many2one(
-        "res.company", required=True, index=True, default=lambda self: self.env.company
-    )
+    company_id = fields.Many2one("res.company", required=True, index=True, default=lambda self: self.env.company)
     currency_id = fields.Many2one(
         "res.currency",
         required=True,
@@ -22,7 +20,7 @@ class UsagePlan(models.Model):
     )
     price_ids = fields.One2many("usage.price", "plan_id", string="Prices", copy=True)
     subscription_ids = fields.One2many("usage.subscription", "plan_id", string="Subscriptions")
-    subscription_count = fields.Integer(compute="_compute_subscription_count", string="Subscription Count")
+    subscription_count = fields.Integer(compute="_compute_subscription_count")
     active = fields.Boolean(default=True, tracking=True)
     note = fields.Html(string="Notes")
 

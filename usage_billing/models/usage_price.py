@@ -102,10 +102,8 @@ class UsagePrice(models.Model):
         help="Only approved prices are charged. An approved price is not changed any more: "
         "end it, and approve another one.",
     )
-    drafted_by_id = fields.Many2one(
-        "res.users", string="Drafted By", readonly=True, copy=False, default=lambda self: self.env.user
-    )
-    approved_by_id = fields.Many2one("res.users", string="Approved By", readonly=True, copy=False, tracking=True)
+    drafted_by_id = fields.Many2one("res.users", readonly=True, copy=False, default=lambda self: self.env.user)
+    approved_by_id = fields.Many2one("res.users", readonly=True, copy=False, tracking=True)
     approved_date = fields.Datetime(
         string="Approved On", readonly=True, copy=False, help="When the price was approved (UTC)."
     )
@@ -171,9 +169,7 @@ class UsagePrice(models.Model):
             1_000_000_000: self.env._("per billion %s", unit),
             1: self.env._("per %s", unit),
         }
-        return words.get(per) or self.env._(
-            "per %(number)s %(unit)s", number=format_number(self.env, per), unit=unit
-        )
+        return words.get(per) or self.env._("per %(number)s %(unit)s", number=format_number(self.env, per), unit=unit)
 
     def _definition(self):
         """Return the price as the rating core reads it: JSON-able, numbers as text."""

@@ -46,19 +46,19 @@ class UsagePriceTier(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         """Add tiers to draft prices."""
-        tiers = super().create(vals_list)
-        tiers._price_changed()
-        return tiers
+        self._change(self.env["usage.price"].browse({vals.get("price_id") for vals in vals_list}))
+        return super().create(vals_list)
 
     def write(self, vals):
         """Change tiers of draft prices."""
-        self._price_changed()
+        self._change(self.price_id)
         return super().write(vals)
 
     @api.ondelete(at_uninstall=False)
     def _unlink_only_draft(self):
-        self._price_changed()
+        self._change(self.price_id)
 
-    def _price_changed(self):
+    def _change(self, prices):
+        """Refuse to change approved prices; others become the current user's drafts."""
         if not is_unlocked(self.env):
-            self.price_id._terms_changed()
+            prices._terms_changed()

@@ -15,9 +15,7 @@ class UsageReconciliation(models.Model):
     _order = "period_start desc, statement_id desc, id"
     _rec_name = "statement_id"
 
-    statement_id = fields.Many2one(
-        "usage.statement", readonly=True, required=True, index=True, ondelete="cascade"
-    )
+    statement_id = fields.Many2one("usage.statement", readonly=True, required=True, index=True, ondelete="cascade")
     statement_state = fields.Selection(related="statement_id.state", string="Statement Status", store=True)
     charge_id = fields.Many2one("usage.charge", readonly=True, index=True, ondelete="cascade")
     partner_id = fields.Many2one(
@@ -27,9 +25,7 @@ class UsageReconciliation(models.Model):
     currency_id = fields.Many2one("res.currency", readonly=True, required=True)
     meter_id = fields.Many2one("usage.meter", readonly=True, required=True, index=True, ondelete="restrict")
     unit_name = fields.Char(related="meter_id.unit_name", string="Unit")
-    product_id = fields.Many2one(
-        "product.product", readonly=True, required=True, index=True, ondelete="restrict"
-    )
+    product_id = fields.Many2one("product.product", readonly=True, required=True, index=True, ondelete="restrict")
     period_start = fields.Datetime(readonly=True, required=True, help="First instant of the charged usage (UTC).")
     period_end = fields.Datetime(
         readonly=True, required=True, help="Instant at which the charged usage ends, not included (UTC)."

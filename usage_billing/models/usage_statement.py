@@ -83,20 +83,16 @@ class UsageStatement(models.Model):
     rated_date = fields.Datetime(
         string="Calculated On", readonly=True, help="When the charges were last calculated (UTC)."
     )
-    prepared_by_id = fields.Many2one(
-        "res.users", string="Prepared By", readonly=True, help="Who last rated the statement."
-    )
-    submitted_by_id = fields.Many2one("res.users", string="Submitted By", readonly=True)
+    prepared_by_id = fields.Many2one("res.users", readonly=True, help="Who last rated the statement.")
+    submitted_by_id = fields.Many2one("res.users", readonly=True)
     submitted_date = fields.Datetime(
         string="Submitted On", readonly=True, help="When the statement was submitted for approval (UTC)."
     )
-    approved_by_id = fields.Many2one("res.users", string="Approved By", readonly=True, tracking=True)
-    approved_date = fields.Datetime(
-        string="Approved On", readonly=True, help="When the statement was approved (UTC)."
-    )
+    approved_by_id = fields.Many2one("res.users", readonly=True, tracking=True)
+    approved_date = fields.Datetime(string="Approved On", readonly=True, help="When the statement was approved (UTC).")
     approval_ids = fields.One2many("usage.statement.approval", "statement_id", string="Approval Log")
     charge_ids = fields.One2many("usage.charge", "statement_id", string="Charges")
-    charge_count = fields.Integer(compute="_compute_charge_count", string="Charge Count")
+    charge_count = fields.Integer(compute="_compute_charge_count")
     amount_untaxed = fields.Monetary(
         string="Amount",
         compute="_compute_amount_untaxed",
@@ -213,10 +209,11 @@ class UsageStatement(models.Model):
         return self.approval_ids.filtered(lambda step: step.action in ("rated", "submitted")).user_id
 
     def _check_group(self, *groups):
-        """Raise ``AccessError`` unless the user, not the rights in force, is in one of ``groups``.
+        """Raise ``AccessError`` unless the user may write here and is in one of ``groups``.
 
         ``sudo`` lends rights but no identity: the user stays who they are.
         """
+        self.check_access("write")
         if not any(self.env.user.has_group(group) for group in groups):
             names = ", ".join(self.env.ref(group).sudo().display_name for group in groups)  # sudo: a name to show
             raise AccessError(self.env._("This takes one of these roles: %s.", names))
@@ -226,9 +223,7 @@ class UsageStatement(models.Model):
         for statement in self:
             if self.env.user in statement._preparers():
                 raise AccessError(
-                    self.env._(
-                        "%s was prepared by you: someone else has to approve and post it.", statement.name
-                    )
+                    self.env._("%s was prepared by you: someone else has to approve and post it.", statement.name)
                 )
 
     def _check_state(self, *states):

@@ -1,10 +1,12 @@
 """Statements: from quantities to charges."""
 
 import logging
+from contextlib import contextmanager
+
 from psycopg2 import OperationalError
 
 from odoo import fields, models
-from odoo.exceptions import UserError
+from odoo.exceptions import AccessError, UserError
 
 from .. import rating
 from ..guard import unlocked
@@ -33,9 +35,7 @@ class UsageStatement(models.Model):
         running = self.filtered(lambda statement: not statement.period_ended)
         if running:
             raise UserError(
-                self.env._(
-                    "%s still runs: its figures are live, and final once the period is over.", running[0].name
-                )
+                self.env._("%s still runs: its figures are live, and final once the period is over.", running[0].name)
             )
         self._rate(fields.Datetime.now())
 
@@ -58,9 +58,32 @@ class UsageStatement(models.Model):
         keys = [(statement, line) for statement, lines in windows.items() for line in lines]
         all_windows = [windows[statement][line] for statement, line in keys]
         quantities = dict(zip(keys, self.env["usage.aggregate"]._quantities(all_windows), strict=True))
+        calculated = {}
         for statement, lines in windows.items():
-            usage = [(line, window, quantities[statement, line]) for line, window in lines.items()]
-            statement._rate_safely(usage, at)
+            with statement._blocking():
+                vals_list = [statement._charge_vals(*item, quantities[statement, item[0]]) for item in lines.items()]
+                calculated[statement] = vals_list
+        self._store_charges(calculated, at)
+
+    @contextmanager
+    def _blocking(self):
+        """Make what goes wrong inside the reason why this statement is blocked, and go on.
+
+        Errors of the database's concurrency are raised, because the transaction is lost, and so
+        is the lack of a right, which is no matter of the statement.
+        """
+        reason = None
+        try:
+            yield
+        except (OperationalError, AccessError):
+            raise
+        except (Blocked, UserError, rating.RatingError) as error:
+            reason = str(error)
+        except Exception as error:
+            _logger.exception("Statement %s cannot be rated", self.name)
+            reason = self.env._("Unexpected error, see the server's log: %s", repr(error))
+        if reason:
+            self._block(reason)
 
     def _windows(self):
         """Return {statement: {subscription line: Window}} of what is to be added up."""
@@ -77,23 +100,6 @@ class UsageStatement(models.Model):
                 if bounds
             }
         return result
-
-    def _rate_safely(self, usage, at):
-        """Rate one statement inside a savepoint; expected and unexpected errors block it.
-
-        Errors of the database's concurrency are raised: the transaction cannot go on.
-        """
-        try:
-            with self.env.cr.savepoint():
-                changed = self._replace_charges([self._charge_vals(*line_usage) for line_usage in usage])
-                self._set_rated(at, changed)
-        except OperationalError:
-            raise
-        except (Blocked, UserError, rating.RatingError) as error:
-            self._block(str(error))
-        except Exception as error:
-            _logger.exception("Statement %s cannot be rated", self.name)
-            self._block(self.env._("Unexpected error, see the server's log: %r", error))
 
     def _charge_vals(self, line, window, quantity):
         """Return the values of the charge for ``quantity`` (Decimal) of one line."""
@@ -142,35 +148,56 @@ class UsageStatement(models.Model):
         currency = self.currency_id
         return rating.Currency(currency.name, exact(currency.rounding).normalize())
 
-    def _replace_charges(self, vals_list):
-        """Store what was calculated; charges that came out the same are left as they are.
+    def _store_charges(self, calculated, at):
+        """Store calculated charges: of all statements at once, or one by one where that fails.
 
-        :return: whether anything changed
+        :param dict calculated: values of the charges by statement
         """
-        unchanged = self.charge_ids.filtered(lambda charge: charge._matches(vals_list))
-        outdated = self.charge_ids - unchanged
-        kept = unchanged.subscription_line_id.ids
-        new = [vals for vals in vals_list if vals["subscription_line_id"] not in kept]
+        try:
+            with self.env.cr.savepoint():
+                self._apply_charges(calculated, at)
+        except (OperationalError, AccessError):
+            raise
+        except Exception:
+            _logger.warning("Charges are stored one statement at a time", exc_info=True)
+            for statement, vals_list in calculated.items():
+                with statement._blocking(), self.env.cr.savepoint():
+                    self._apply_charges({statement: vals_list}, at)
+
+    def _apply_charges(self, calculated, at):
+        """Replace charges that came out differently, and move the statements on.
+
+        Charges that came out the same are left as they are. Who rated a statement is only news
+        when its figures or its state are.
+        """
+        outdated, new, rated, live = self.env["usage.charge"], [], self.browse(), self.browse()
+        for statement, vals_list in calculated.items():
+            changed_from, changed_to = statement._changes(vals_list)
+            outdated |= changed_from
+            new += changed_to
+            if statement.period_end > at and statement.state != "rated":
+                live |= statement
+            elif changed_from or changed_to or statement.state != "rated":
+                rated |= statement
         unlocked(outdated).unlink()
         unlocked(self.env["usage.charge"]).create(new)
-        self.invalidate_recordset(["charge_ids"])
-        return bool(outdated or new)
+        live._set_calculated("open")
+        rated._set_calculated("rated", prepared_by_id=self.env.uid)
+        rated._log("rated")
 
-    def _set_rated(self, at, changed):
-        """Move on to ``rated`` when the period has ended, to ``open`` when not.
+    def _changes(self, vals_list):
+        """Return the charges that are not what was calculated, and the values of those to make."""
+        unchanged = self.charge_ids.filtered(lambda charge: charge._matches(vals_list))
+        kept = unchanged.subscription_line_id.ids
+        return self.charge_ids - unchanged, [vals for vals in vals_list if vals["subscription_line_id"] not in kept]
 
-        Who rated is only news when the figures or the state are.
-        """
-        state = "rated" if self.period_end <= at or self.state == "rated" else "open"
-        vals = {"state": state, "rated_date": fields.Datetime.now(), "blocked_reason": False}
-        if state == "open":
-            unlocked(self).write(vals)
-        elif changed or self.state != state:
-            unlocked(self).write({**vals, "prepared_by_id": self.env.uid})
-            self._log("rated")
+    def _set_calculated(self, state, **vals):
+        # Not tracked in the chatter: the approval log tells of it, and live figures change all day.
+        silent = unlocked(self).with_context(tracking_disable=True)
+        silent.write({"state": state, "rated_date": fields.Datetime.now(), "blocked_reason": False, **vals})
 
     def _block(self, reason):
-        """Keep the reason where people see it, without figures; say it in the log when it is news."""
+        """Keep the reason where people see it, without figures; tell of it when it is news."""
         if (self.state, self.blocked_reason) == ("blocked", reason):
             return
         unlocked(self.charge_ids).unlink()

@@ -18,7 +18,7 @@ WATCHED = timedelta(days=92)  # how long after its end a period is compared ever
 class UsageStatement(models.Model):
     _inherit = "usage.statement"
 
-    reconciliation_ids = fields.One2many("usage.reconciliation", "statement_id", string="Reconciliation")
+    reconciliation_ids = fields.One2many("usage.reconciliation", "statement_id")
     reconciled_date = fields.Datetime(
         string="Compared On", readonly=True, help="When usage and money were last compared (UTC)."
     )

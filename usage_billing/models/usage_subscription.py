@@ -1,7 +1,10 @@
+import logging
 from datetime import datetime, timedelta
 
+from psycopg2.errors import UniqueViolation
+
 from odoo import api, fields, models
-from odoo.exceptions import UserError
+from odoo.exceptions import ConcurrencyError, UserError
 from odoo.fields import Command, Domain
 from odoo.tools import split_every
 
@@ -11,6 +14,8 @@ from .. import rating
 from ..guard import is_unlocked, unlocked
 from ..rating.periods import local_date, local_midnight
 from .usage_statement import RATEABLE
+
+_logger = logging.getLogger(__name__)
 
 # What decides where one period ends and the next begins, and whose usage it is. Statements rest
 # on it: once there is one, it stays.
@@ -44,9 +49,7 @@ class UsageSubscription(models.Model):
     plan_id = fields.Many2one(
         "usage.plan", required=True, index=True, tracking=True, check_company=True, ondelete="restrict"
     )
-    company_id = fields.Many2one(
-        "res.company", required=True, index=True, default=lambda self: self.env.company
-    )
+    company_id = fields.Many2one("res.company", required=True, index=True, default=lambda self: self.env.company)
     currency_id = fields.Many2one(
         related="plan_id.currency_id", store=True, help="Currency of the plan: charges and invoices are in it."
     )
@@ -74,9 +77,7 @@ class UsageSubscription(models.Model):
         tracking=True,
         help="Day of the month on which periods begin. In a month that is shorter, its last day.",
     )
-    interval = fields.Selection(
-        [("month", "Monthly")], string="Billed", required=True, default="month", tracking=True
-    )
+    interval = fields.Selection([("month", "Monthly")], string="Billed", required=True, default="month", tracking=True)
     state = fields.Selection(
         [("draft", "Draft"), ("active", "Active"), ("closed", "Closed")],
         required=True,
@@ -98,11 +99,12 @@ class UsageSubscription(models.Model):
         "usage.account",
         string="Billed Accounts",
         compute="_compute_account_ids",
+        context={"active_test": False},
         help="Accounts of production systems whose usage this subscription bills now.",
     )
-    account_count = fields.Integer(compute="_compute_account_ids", string="Account Count")
+    account_count = fields.Integer(compute="_compute_account_ids")
     statement_ids = fields.One2many("usage.statement", "subscription_id", string="Statements")
-    statement_count = fields.Integer(compute="_compute_statement_count", string="Statement Count")
+    statement_count = fields.Integer(compute="_compute_statement_count")
     user_id = fields.Many2one("res.users", string="Responsible", default=lambda self: self.env.user, tracking=True)
     prepared_at = fields.Datetime(
         string="Last Prepared",
@@ -193,31 +195,30 @@ class UsageSubscription(models.Model):
 
         :param datetime until: naive UTC
         """
-        latest = self._latest_periods()
+        known = self._known_periods(until)
         vals_list = [
             subscription._statement_vals(n)
             for subscription in self
             if subscription.state != "draft"
-            for n in subscription._missing_periods(latest.get(subscription), until)
+            for n in subscription._missing_periods(known.get(subscription, ()), until)
         ]
         return self._create_statements(vals_list)
 
-    def _latest_periods(self):
-        """Return {subscription: start of its latest period that has a statement}."""
-        return dict(
-            self.env["usage.statement"]._read_group(
-                [("subscription_id", "in", self.ids)], ["subscription_id"], ["period_start:max"]
-            )
-        )
+    def _known_periods(self, until):
+        """Return {subscription: starts of its periods that have a statement}."""
+        domain = [("subscription_id", "in", self.ids), ("period_start", "<=", until)]
+        return dict(self.env["usage.statement"]._read_group(domain, ["subscription_id"], ["period_start:array_agg"]))
 
-    def _missing_periods(self, latest, until):
-        """Return the numbers of the periods after ``latest`` that began at or before ``until``."""
+    def _missing_periods(self, known, until):
+        """Return the numbers of the periods that began at or before ``until``, without the ``known``."""
         end = self._end()
         last_moment = min(until, end - timedelta(seconds=1)) if end else until
         if last_moment < self._start():
-            return ()
-        first = self._period_index(latest) + 1 if latest else 0
-        return range(first, self._period_index(last_moment) + 1)
+            return []
+        periods = range(self._period_index(last_moment) + 1)
+        if len(periods) == len(known):
+            return []
+        return [n for n in periods if self._period(n)[0] not in known]
 
     def _statement_vals(self, n):
         """Return the values of the statement of period ``n``."""
@@ -237,7 +238,13 @@ class UsageSubscription(models.Model):
     def _create_statements(self, vals_list):
         # sudo: a statement follows from the subscription and the calendar; it is an empty sheet
         # that nobody needs a right of their own to open, and nobody may make by hand.
-        statements = unlocked(self.env["usage.statement"].sudo()).create(vals_list)
+        try:
+            with self.env.cr.savepoint():
+                statements = unlocked(self.env["usage.statement"].sudo()).create(vals_list)
+        except UniqueViolation as error:
+            # Someone else opened the period since our transaction began, which therefore cannot
+            # see it: start over.
+            raise ConcurrencyError("A statement of this period was made at the same moment.") from error
         return self.env["usage.statement"].browse(statements.ids)
 
     # -- preparing statements ---------------------------------------------------------------
@@ -270,16 +277,24 @@ class UsageSubscription(models.Model):
     def _cron_prepare_statements(self):
         """Prepare the statements of all subscriptions, the longest untouched first.
 
-        Commits after every batch, so a run that is cut off goes on where it stopped.
+        Commits after every batch, so a run that is cut off goes on where it stopped. A batch that
+        fails as a whole is rolled back and tried again next time; the others are done.
         """
         started = fields.Datetime.now()
         due = self._due(started)
-        cron = self.env["ir.cron"]
+        cron, failed = self.env["ir.cron"], []
         cron._commit_progress(remaining=len(due))
         for ids in split_every(CRON_BATCH, due.ids):
-            self.browse(ids)._prepare_due(started)
+            try:
+                self.browse(ids)._prepare_due(started)
+            except Exception:
+                _logger.exception("Statements of the subscriptions %s were not prepared", ids)
+                self.env.cr.rollback()
+                failed += ids
             if not cron._commit_progress(len(ids)):
                 break
+        if failed:
+            raise UserError(self.env._("Statements of %s subscriptions were not prepared.", len(failed)))
 
     def _due(self, now):
         """Return the subscriptions that no run has touched since ``now``, longest untouched first."""
@@ -336,7 +351,11 @@ class UsageSubscription(models.Model):
             )
 
     def _field_changes(self, vals, names):
-        return any(self._fields[name].convert_to_write(self[name], self) != vals[name] for name in names)
+        fields_of = self._fields
+        return any(
+            fields_of[name].convert_to_cache(vals[name], self) != fields_of[name].convert_to_cache(self[name], self)
+            for name in names
+        )
 
     @api.ondelete(at_uninstall=False)
     def _unlink_only_draft(self):
@@ -370,7 +389,7 @@ class UsageSubscription(models.Model):
         if drafts:
             raise UserError(
                 self.env._(
-                    "The price of %s is not approved: have a second administrator approve it.",
+                    "The price of %s is not approved: have a second administrator approve it, or remove its line.",
                     drafts[0].meter_id.name,
                 )
             )

@@ -108,8 +108,9 @@ class UsageSubscriptionLine(models.Model):
     @api.constrains("subscription_id", "price_id", "date_from", "date_to")
     def _check_billed_once(self):
         """Refuse to bill a meter of an account twice for the same days."""
+        rivals = self._active_on_same_usage().grouped(lambda line: line._usage_key())
         for line in self.filtered(lambda line: line.subscription_id.state == "active"):
-            other = next(filter(line._overlaps, line._rivals()), None)
+            other = next(filter(line._overlaps, rivals[line._usage_key()] - line), None)
             if other:
                 raise ValidationError(
                     self.env._(
@@ -122,15 +123,16 @@ class UsageSubscriptionLine(models.Model):
                     )
                 )
 
-    def _rivals(self):
-        """Return the other active lines on the same meter and customer."""
+    def _usage_key(self):
+        return self.subscription_id.commercial_partner_id, self.meter_id, self.company_id
+
+    def _active_on_same_usage(self):
+        """Return all active lines on the meters and customers of these lines, themselves included."""
         return self.search(
             [
-                ("id", "!=", self.id),
-                ("meter_id", "=", self.meter_id.id),
-                ("company_id", "=", self.company_id.id),
+                ("meter_id", "in", self.meter_id.ids),
                 ("subscription_id.state", "=", "active"),
-                ("subscription_id.commercial_partner_id", "=", self.subscription_id.commercial_partner_id.id),
+                ("subscription_id.commercial_partner_id", "in", self.subscription_id.commercial_partner_id.ids),
             ]
         )
 

@@ -179,11 +179,11 @@ class _Run:
 
     def reset(self, at: datetime, _what):
         """Cut every available balance to what rolls over; overage stays or is forgiven."""
+        if not self.keep_overage:
+            self.ledger.overage = ZERO
         for grant in self.grants:
             if _available(grant, at):
                 self._fill(at, grant, self._rolled_over(grant))
-        if not self.keep_overage:
-            self.ledger.overage = ZERO
 
     def _rolled_over(self, grant: Grant) -> Decimal:
         balance = max(self.ledger.balances[grant.id], grant.reset_minimum)

@@ -25,9 +25,9 @@ def rate_parts(work: Work, lots: dict, prices: list[tuple[dict, NestedPrice]], i
         work.absorb(price.run(replace(part, billed_amount=billed_amount), work.currency), label)
 
 
-def lots_of(usage: Usage, choose: Callable[[Record], int]) -> dict[int, tuple[list, list]]:
-    """Return the records sorted by ``choose``: by number, new ones and billed ones."""
-    lots: dict[int, tuple[list, list]] = {}
+def lots_of(usage: Usage, choose: Callable[[Record], Any]) -> dict[Any, tuple[list, list]]:
+    """Return the records sorted by ``choose``: by what it returns, new ones and billed ones."""
+    lots: dict[Any, tuple[list, list]] = {}
     for which, records in enumerate((records_of(usage), usage.billed_records)):
         for record in records:
             lots.setdefault(choose(record), ([], []))[which].append(record)

@@ -120,7 +120,7 @@ def _guess(anchor: date, interval: str, day: date) -> int:
 
 
 def period_index(anchor: date, anchor_day: int, interval: str, tz: str, at: datetime) -> int:
-    """Return the number of the one period that contains ``at`` (naive timezone.utc).
+    """Return the number of the one period that contains ``at`` (naive UTC).
 
     >>> period_index(date(2026, 1, 31), 31, "month", "UTC", datetime(2026, 3, 30, 23, 59))
     1

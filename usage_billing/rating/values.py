@@ -138,9 +138,13 @@ class Usage:
         return cls(records=records, billed_records=billed, **others)
 
     def part(self, records: Iterable[Record], billed: Iterable[Record], **others) -> "Usage":
-        """Return the part of this usage that is made of some of its records."""
+        """Return the part of this usage that is made of some of its records.
+
+        A part that earlier invoices of the period have not seen is on its first one.
+        """
         records, billed = tuple(records), tuple(billed)
         changed = {"quantity": total(records), "billed_quantity": total(billed), **others}
+        changed["first"] = self.first or not billed
         return replace(
             self,
             records=records,

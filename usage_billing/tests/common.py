@@ -17,7 +17,8 @@ MARCH = datetime(2025, 3, 10, 12)
 def rpc(records, method, *args, **kwargs):
     """Call a method as the web client does: public methods alone, plain values alone."""
     context = {"allowed_company_ids": records.env.companies.ids, **kwargs.pop("context", {})}
-    return call_kw(records.browse(), method, [records.ids, *args], {**kwargs, "context": context})
+    ids = [] if method == "create" else [records.ids]
+    return call_kw(records.browse(), method, [*ids, *args], {**kwargs, "context": context})
 
 
 class UsageBillingCommon(UsageCommon):
@@ -142,6 +143,14 @@ class UsageBillingCommon(UsageCommon):
         self.assertEqual(set(statement.mapped("state")), {state}, statement.mapped("blocked_reason"))
         return statement
 
+    def last_step(self, statement):
+        """The latest entry of a statement's approval log."""
+        return statement.approval_ids.sorted("id")[-1:]
+
+    def messages(self, statement, text):
+        """The messages on a statement that contain a text."""
+        return statement.message_ids.filtered(lambda message: text in (message.body or ""))
+
     def rated(self, at=MARCH, subscription=None):
         """The statement of a moment, rated by the preparer."""
         return self.advance(self.statement(at, subscription), "rated")
@@ -153,7 +162,7 @@ class UsageInvoicingCommon(UsageBillingCommon, AccountTestInvoicingCommon):
     @classmethod
     def setup_independent_user(cls):
         """Keep the superuser: the people of these tests are those of the billing roles."""
-        return None
+        return
 
     def invoiced(self, at=MARCH, subscription=None):
         """The statement of a moment with its draft invoice."""

@@ -34,5 +34,5 @@ class TestNumbers(UsageBillingCommon):
 
     def test_an_amount_with_its_currency(self):
         self.assertEqual(format_amount(self.env, Decimal("11.180935"), self.env.ref("base.USD")), "11.180935 USD")
-        self.assertEqual(format_amount(self.env, Decimal("5"), self.env.ref("base.USD")), "5.00 USD")
-        self.assertEqual(format_amount(self.env, Decimal("5"), self.env.ref("base.JPY")), "5 JPY")
+        self.assertEqual(format_amount(self.env, Decimal(5), self.env.ref("base.USD")), "5.00 USD")
+        self.assertEqual(format_amount(self.env, Decimal(5), self.env.ref("base.JPY")), "5 JPY")

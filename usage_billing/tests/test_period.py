@@ -1,6 +1,8 @@
 from datetime import date, datetime, timedelta
 
+from odoo.exceptions import ConcurrencyError
 from odoo.tests import tagged
+from odoo.tools import mute_logger
 
 from .common import UsageBillingCommon
 
@@ -102,9 +104,23 @@ class TestPeriod(UsageBillingCommon):
 
     def test_statements_of_all_periods_until_a_moment(self):
         made = self.subscription._ensure_statements(datetime(2025, 3, 1))
-        self.assertEqual([str(day) for day in sorted(made.mapped("date_from"))], ["2025-01-01", "2025-02-01", "2025-03-01"])
+        self.assertEqual(
+            [str(day) for day in sorted(made.mapped("date_from"))], ["2025-01-01", "2025-02-01", "2025-03-01"]
+        )
         self.assertFalse(self.subscription._ensure_statements(datetime(2025, 3, 31)))
         self.assertEqual(len(self.subscription._ensure_statements(datetime(2025, 4, 1))), 1)
+
+    def test_gaps_are_filled(self):
+        self.subscription._ensure_statement(datetime(2025, 3, 10))
+        made = self.subscription._ensure_statements(datetime(2025, 4, 10))
+        self.assertEqual([day.month for day in sorted(made.mapped("date_from"))], [1, 2, 4])
+
+    def test_a_period_opened_by_someone_else_meanwhile(self):
+        """The transaction cannot see the other one's statement: it starts over."""
+        self.statement()
+        vals = self.subscription._statement_vals(2)
+        with mute_logger("odoo.sql_db"), self.assertRaises(ConcurrencyError):
+            self.subscription._create_statements([vals])
 
     def test_none_before_the_start(self):
         self.assertFalse(self.subscription._ensure_statements(datetime(2024, 12, 31)))

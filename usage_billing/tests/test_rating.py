@@ -13,7 +13,7 @@ from odoo.tools import mute_logger
 
 from odoo.addons.usage_billing import rating
 
-from .common import END, MARCH, START, UsageBillingCommon
+from .common import END, START, UsageBillingCommon
 
 LOGGER = "odoo.addons.usage_billing.models.usage_statement_rating"
 
@@ -56,7 +56,9 @@ class TestRating(UsageBillingCommon):
         self.use(Decimal("12345678901234567.1"))
         charge = self.rated().charge_ids
         self.env.flush_all()
-        self.env.cr.execute("SELECT quantity::text, amount_unrounded::text FROM usage_charge WHERE id = %s", [charge.id])
+        self.env.cr.execute(
+            "SELECT quantity::text, amount_unrounded::text FROM usage_charge WHERE id = %s", [charge.id]
+        )
         self.assertEqual(self.env.cr.fetchone(), ("12345678901234567.2", "6172839450617283.60"))
         self.assertEqual(charge.result["quantity"], "12345678901234567.2")
 
@@ -119,7 +121,11 @@ class TestRating(UsageBillingCommon):
         generated = self._meter("generated", value_path="generated")
         self._recount()
         self._price(
-            plan_id=plan.id, meter_id=generated.id, model="graduated", per_quantity=1e6, tiers=((1e6, 1.5, 0), (0, 1.2, 0))
+            plan_id=plan.id,
+            meter_id=generated.id,
+            model="graduated",
+            per_quantity=1e6,
+            tiers=((1e6, 1.5, 0), (0, 1.2, 0)),
         )
         partner = self.env["res.partner"].create({"name": "Chat"})
         self._account("chat", partner)
@@ -277,7 +283,7 @@ class TestBlocked(UsageBillingCommon):
         self.assertEqual((bad.state, good.state), ("blocked", "rated"))
         self.assertRegex(bad.blocked_reason, "not approved: have a second administrator approve it")
         self.assertEqual(good.amount_untaxed, 5)
-        self.assertIn("Blocked", bad.message_ids[0].body)
+        self.assertTrue(self.messages(bad, "Blocked: The price"))
 
     def test_it_is_rated_once_the_cause_is_gone(self):
         price = self.unapprove()
@@ -293,9 +299,8 @@ class TestBlocked(UsageBillingCommon):
         self.unapprove()
         statement = self.statement()
         statement.with_user(self.preparer).action_rate()
-        told = len(statement.message_ids)
         statement.with_user(self.preparer).action_rate()
-        self.assertEqual(len(statement.message_ids), told)
+        self.assertEqual(len(self.messages(statement, "Blocked:")), 1)
 
     def test_it_has_no_figures(self):
         self.use(10)
@@ -334,21 +339,37 @@ class TestBlocked(UsageBillingCommon):
 
     def test_an_error_of_the_database(self):
         """An SQL error in one statement is rolled back alone."""
+        original = type(self.statement())._apply_charges
 
-        def broken(statement, vals_list):
-            statement.env.cr.execute("SELECT 1 / 0")
+        def broken(statements, calculated, at):
+            original(statements, calculated, at)
+            if self.statement() in calculated:
+                statements.env.cr.execute("SELECT 1 / 0")
 
-        with patch.object(type(self.statement()), "_replace_charges", broken), mute_logger(LOGGER, "odoo.sql_db"):
-            self.statement().with_user(self.preparer).action_rate()
-        self.assertEqual(self.statement().state, "blocked")
+        with patch.object(type(self.statement()), "_apply_charges", broken), mute_logger(LOGGER, "odoo.sql_db"):
+            (self.subscription | self.other)._prepare_statements(END)
+        self.assertEqual((self.statement().state, len(self.statement().charge_ids)), ("blocked", 0))
+        self.assertIn("division by zero", self.statement().blocked_reason)
+        self.assertEqual(self.statement(subscription=self.other).state, "rated")
 
     def test_a_concurrent_change_is_raised(self):
         """The transaction is lost: it is run again, not papered over."""
-        with (
-            patch.object(type(self.statement()), "_replace_charges", side_effect=OperationalError),
-            self.assertRaises(OperationalError),
-        ):
-            self.statement().with_user(self.preparer).action_rate()
+        for method in ("_apply_charges", "_charge_vals"):
+            with (
+                self.subTest(method=method),
+                patch.object(type(self.statement()), method, side_effect=OperationalError),
+                self.assertRaises(OperationalError),
+            ):
+                self.statement().with_user(self.preparer).action_rate()
+
+    def test_both_kinds_in_one_run(self):
+        """Blocked ones, and those that can be stored alone, side by side."""
+        _partner, _account, third = self._customer("Initech")
+        self.unapprove()
+        statements = (self.subscription | self.other | third)._prepare_statements(END)
+        march = statements.filtered(lambda statement: statement.date_from.month == 3)
+        found = {statement.subscription_id: statement.state for statement in march}
+        self.assertEqual(found, {self.subscription: "blocked", self.other: "rated", third: "rated"})
 
     def test_a_statement_that_is_held_elsewhere_is_left_alone(self):
         nothing = self.env["usage.statement"]

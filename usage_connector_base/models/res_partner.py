@@ -1,4 +1,4 @@
-from odoo import fields, models
+from odoo import api, fields, models
 
 
 class ResPartner(models.Model):
@@ -9,6 +9,7 @@ class ResPartner(models.Model):
         compute="_compute_usage_account_count", groups="usage_connector_base.group_usage_viewer"
     )
 
+    @api.depends_context("uid", "allowed_company_ids")
     def _compute_usage_account_count(self):
         for partner in self:
             partner.usage_account_count = self.env["usage.account"].search_count(partner._usage_account_domain())

@@ -57,8 +57,6 @@ class UsageAccount(models.Model):
             account.display_name = account.name or account.external_id
 
     def _compute_event_figures(self):
-        # Counted from the aggregates, which are few, unless no meter counts the account's events.
-        self.env["usage.event"].flush_model()
         query = SQL(
             "SELECT account_id, count(*), max(time) FROM usage_event WHERE account_id = ANY(%s) GROUP BY account_id",
             list(self.ids),
@@ -67,10 +65,15 @@ class UsageAccount(models.Model):
         for account in self:
             account.event_count, account.last_event_time = figures.get(account.id, (0, False))
 
-    @api.constrains("parent_id")
+    @api.constrains("parent_id", "source_id")
     def _check_parent(self):
         if self._has_cycle():
             raise ValidationError(self.env._("An account cannot be its own parent, near or far."))
+        for account in self.filtered("parent_id"):
+            if account.parent_id.source_id != account.source_id:
+                raise ValidationError(
+                    self.env._("%s belongs to another source: choose a parent of the same one.", account.parent_id.name)
+                )
 
     @api.model_create_multi
     def create(self, vals_list):
@@ -79,10 +82,21 @@ class UsageAccount(models.Model):
         return accounts
 
     def write(self, vals):
+        self._check_identity(vals)
         res = super().write(vals)
         if "partner_id" in vals:
             self._sync_exceptions()
         return res
+
+    def _check_identity(self, vals):
+        """What an account's events call it stays, so that later ones find the same account."""
+        for account in self:
+            changed = vals.get("external_id", account.external_id) != account.external_id
+            moved = vals.get("source_id", account.source_id.id) != account.source_id.id
+            if (changed or moved) and account.event_count:
+                raise UserError(
+                    self.env._("%s has usage: create another account instead.", account.display_name)
+                )
 
     @api.ondelete(at_uninstall=False)
     def _unlink_without_events(self):

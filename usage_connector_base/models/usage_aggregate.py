@@ -136,7 +136,8 @@ class UsageAggregate(models.Model):
     def write(self, vals):
         raise UserError(self.env._("Usage by hour is counted from events: it is never edited."))
 
-    def unlink(self):
+    @api.ondelete(at_uninstall=False)
+    def _unlink_never(self):
         raise UserError(self.env._("Usage by hour is counted from events: it is never deleted."))
 
     # -- folding ----------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-from odoo import fields, models
+from odoo import api, fields, models
+from odoo.exceptions import UserError
 
 OUTCOMES = ("accepted", "duplicate", "conflict", "quarantined", "rejected")
 
@@ -42,6 +43,17 @@ class UsageBatch(models.Model):
     )
 
     _unfolded = models.Index("(id) WHERE folded_at IS NULL")
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        raise UserError(self.env._("Requests are recorded as they arrive: they are never entered by hand."))
+
+    def write(self, vals):
+        raise UserError(self.env._("The record of a request is never edited."))
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_never(self):
+        raise UserError(self.env._("The record of a request is never deleted before its retention ends."))
 
     def action_view_events(self):
         action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_event")

@@ -95,7 +95,7 @@ class UsageEvent(models.Model):
     @api.depends("data", "attributes")
     def _compute_data_text(self):
         for event in self:
-            content = {**(event.data or {}), **(event.attributes or {})}
+            content = {**(event.attributes or {}), "data": event.data or {}}
             event.data_text = json.dumps(content, indent=2, ensure_ascii=False)
 
     @api.depends("account_id.partner_id", "type", "batch_id.folded_at")
@@ -135,7 +135,8 @@ class UsageEvent(models.Model):
     def write(self, vals):
         raise UserError(self.env._("An event is a fact and is never edited: send a correction."))
 
-    def unlink(self):
+    @api.ondelete(at_uninstall=False)
+    def _unlink_never(self):
         raise UserError(self.env._("An event is a fact and is never deleted before its retention ends."))
 
     @api.model

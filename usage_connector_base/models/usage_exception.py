@@ -246,6 +246,8 @@ class UsageException(models.Model):
 
     def action_map_account(self):
         """Open the dialog that assigns the exceptions' accounts to a customer."""
+        if not self.account_id:
+            raise UserError(self.env._("None of these waits for a customer: choose exceptions of accounts."))
         return self.account_id.action_map()
 
     def action_replay(self):

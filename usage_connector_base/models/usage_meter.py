@@ -6,7 +6,7 @@ from odoo.tools import ormcache
 
 from ..ingestion.facts import MeterSpec
 
-PATH = re.compile(r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$")
+PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 # What decides what a stored event counts: changing it counts the stored events again.
 DEFINITION_FIELDS = {"event_type", "aggregation", "value_path", "dimensions", "active", "company_id"}
 
@@ -67,7 +67,7 @@ class UsageMeter(models.Model):
             if meter.aggregation == "sum" and not meter.value_path:
                 raise ValidationError(self.env._("%s sums a value: say where it stands in the data.", meter.name))
             for path in [meter.value_path or "value", *meter._dimension_names()]:
-                if not PATH.match(path):
+                if not PATH.fullmatch(path):
                     raise ValidationError(
                         self.env._(
                             "%(path)s is no path: use names of letters, digits, _ and -, joined by points.",

@@ -1,7 +1,6 @@
 from . import (
     test_access,
     test_account,
-    test_append_only,
     test_bad_input,
     test_batch,
     test_company,

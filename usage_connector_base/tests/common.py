@@ -49,7 +49,8 @@ class UsageCommon(TransactionCase):
     def _person(cls, login, *groups, **values):
         """A user with groups, which are of this addon where they name none."""
         xmlids = [name if "." in name else f"{ADDON}.{name}" for name in groups]
-        return new_test_user(cls.env, f"usage_test_{login}", groups=",".join(xmlids), **values)
+        context = {"no_reset_password": True, "mail_create_nolog": True, "mail_create_nosubscribe": True}
+        return new_test_user(cls.env, f"usage_test_{login}", groups=",".join(xmlids), context=context, **values)
 
     @classmethod
     def _source(cls, code, company=None, **values):

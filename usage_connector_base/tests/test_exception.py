@@ -226,6 +226,10 @@ class TestSettling(UsageCommon):
         wizard.create({"partner_id": self.customer.id}).action_map()
         self.assertEqual((exception.state, exception.account_id.partner_id), ("resolved", self.customer))
 
+    def test_assign_without_an_account(self):
+        with self.assertRaisesRegex(UserError, "waits for a customer"):
+            self.rejected().action_map_account()
+
     def test_messages_and_activities(self):
         """A person may discuss an exception, plan its work and hand it on."""
         exception = self.rejected()

@@ -67,7 +67,7 @@ class UsageSignal(models.Model):
         ondelete="restrict",
     )
     subscription_line_id = fields.Many2one(
-        "usage.subscription.line", readonly=True, index="btree_not_null", ondelete="restrict"
+        "usage.subscription.line", readonly=True, index="btree_not_null", check_company=True, ondelete="restrict"
     )
     statement_id = fields.Many2one(
         "usage.statement",

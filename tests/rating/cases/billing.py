@@ -158,7 +158,7 @@ def days_in_force(usage: dict) -> int:
 def answer_commitment(case: dict) -> dict:
     """True a plan's commitment up against its fee and its usage."""
     definition = case["definition"]
-    part = share(definition["proration"])
+    part = share(definition.get("proration", "1/1"))
     fee = definition.get("plan_fee_cents", 0)
     due = rating.true_up(number(definition["commitment_cents"]), [number(fee)], CENTS, part)
     return {"trueup_cents": max(due - number(case["usage"].get("usage_cents", 0)), Decimal(0))}

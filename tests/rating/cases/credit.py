@@ -87,7 +87,7 @@ def answer_reset(case: dict) -> dict:
         reset_minimum=number(definition.get("min_rollover", 0)),
     )
     used = [(T0 + timedelta(hours=1), number(case["usage"]["usage_before_reset"]))]
-    reset, keep = T0 + timedelta(hours=5), definition.get("preserve_overage", False)
+    reset, keep = T0 + timedelta(hours=5), any(definition[name] for name in definition if "overage" in name)
     ledger = rating.burn_down([one], used, T0 + timedelta(days=1), [reset], keep)
     return {"balance_after_reset": ledger.balance, "overage_after_reset": ledger.overage}
 

@@ -1,5 +1,6 @@
 """Puts the definition of a case into a price definition of the core, field by field."""
 
+import re
 from dataclasses import dataclass, field
 
 import rating
@@ -34,9 +35,9 @@ class PriceReader:
 
     def price(self) -> rating.Price:
         """Return the price."""
-        return rating.parse_price(self.read(self.definition))
+        return rating.parse_price(self.definition_of(self.definition))
 
-    def read(self, definition: dict) -> dict:
+    def definition_of(self, definition: dict) -> dict:
         """Return the price definition of the core."""
         return self.priced(definition) | self.around(definition)
 
@@ -154,7 +155,7 @@ class PriceReader:
         policy = definition.get("policy", "ALL_TIERS")
         units = definition.get("units") or {k: v for k, v in definition.items() if is_blocks(v)}
         prices = {
-            unit: self.blocks(written, policy) if isinstance(written, list) else self.read(written)
+            unit: self.blocks(written, policy) if isinstance(written, list) else self.definition_of(written)
             for unit, written in units.items()
         }
         return by_dimension("unit", prices)
@@ -236,17 +237,12 @@ def parts(model: str, definition: dict) -> dict:
     return {"group_by": [definition["group"]]} if "group" in definition else {}
 
 
-#: What is committed, as an amount or as a quantity.
-COMMITTED = {
-    "amount": ("commit_per_window", "commit", "commit_amount"),
-    "quantity": ("commit_quantity", "commit_units", "commit_quantity_per_window"),
-}
-
-
 def commitment(definition: dict) -> dict:
-    """Return what is committed per window."""
+    """Return what is committed per window: an amount, or units."""
     committed = {
-        kind: words(definition[name]) for kind, names in COMMITTED.items() for name in names if name in definition
+        "quantity" if re.search("unit|quant|qty", name) else "amount": words(value)
+        for name, value in definition.items()
+        if name.startswith("commit")
     }
     if not committed:
         return {}

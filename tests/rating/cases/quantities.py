@@ -1,5 +1,6 @@
 """Answers cases about quantities and amounts alone: aggregation and rounding."""
 
+import re
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -26,10 +27,11 @@ def answer_prorated_sum(case: dict) -> dict:
     """Weight added units by their days; the source rounds up at five decimals."""
     start, last = (date.fromisoformat(each) for each in case["definition"]["period"])
     opening = sum(map(number, case["usage"].get("opening", ())), Decimal(0))
+    signs = {"added": 1, "removed": -1}
     added = [
-        (date.fromisoformat(name.removeprefix("added_on_")), number(units))
+        (date.fromisoformat(match[2]), signs[match[1]] * number(units))
         for name, listed in case["usage"].items()
-        if name.startswith("added_on_")
+        if (match := re.fullmatch(r"(added|removed)_on_(\S+)", name))
         for units in listed
     ]
     exact = rating.prorated_sum(added, (start, last + timedelta(days=1)), opening)

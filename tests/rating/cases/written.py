@@ -38,9 +38,11 @@ USD, CENTS = currency(), rating.Currency("CENT", Decimal(1))
 
 
 def share(written: str) -> rating.Share:
-    """Return the share in a text such as ``17/31`` or ``5/7 days``."""
-    part, whole = re.match(r"([\d.]+)/([\d.]+)", written).groups()
-    return rating.Share(part, whole)
+    """Return the share in a text such as ``17/31``, ``5/7 days`` or ``0.5``."""
+    match = re.match(r"([\d.]+)(?:/([\d.]+))?", str(written))
+    if not match:
+        raise Unsupported(f"share {written!r}")
+    return rating.Share(match[1], match[2] or 1)
 
 
 def instant(written: str, day: str = "") -> datetime:

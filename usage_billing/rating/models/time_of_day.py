@@ -39,7 +39,7 @@ class TimeOfDay(Model):
 
     @classmethod
     def parse(cls, fields: Fields) -> "TimeOfDay":
-        """Read ``windows``, ``default`` and ``tz`` (timezone.utc)."""
+        """Read ``windows``, ``default`` and ``tz`` (UTC)."""
         windows, prices = [], []
         for item in fields.items("windows"):
             start, end = _clock(item, "from"), _clock(item, "to")

@@ -10,6 +10,7 @@ from ..decimals import ZERO
 from ..errors import UsageError
 from ..fields import Fields
 from ..models.time_of_day import parse_zone
+from ..nested import lots_of
 from ..periods import local_date, local_midnight
 from ..values import Record, Usage
 from ..work import Work
@@ -31,8 +32,8 @@ EMPTY = ("skip", "zero")
 class Bucket:
     """``bucket``: ``{"interval": hour or day, "aggregation": max, min, sum or last, "tz": …}``.
 
-    Hours and days are those of the zone ``tz`` (timezone.utc). ``empty``: whether a bucket without usage
-    is left out (``skip``) or priced with a quantity of ``zero``, which needs ``Usage.period``.
+    Hours and days are those of the zone ``tz`` (UTC). ``empty``: whether a bucket without usage is
+    left out (``skip``) or priced with a quantity of ``zero``, which needs ``Usage.period``.
     """
 
     interval: str
@@ -147,10 +148,7 @@ class Parts(Step):
         return None
 
     def _lots(self, usage: Usage) -> dict[tuple, tuple[list[Record], list[Record]]]:
-        lots: dict[tuple, tuple[list[Record], list[Record]]] = {}
-        for which, records in enumerate((usage.records, usage.billed_records)):
-            for record in records:
-                lots.setdefault(self._key(record), ([], []))[which].append(record)
+        lots = lots_of(usage, self._key)
         if self.fills:
             groups = {key[0] for key in lots} or ({()} if not self.group_by else set())
             for start in self.bucket.starts(usage):
