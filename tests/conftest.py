@@ -17,7 +17,7 @@ import pytest
 REPO = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("USAGE_SHARED") or REPO.parent / "shared/data")
 ADDONS = ["usage_connector_base", "usage_billing", "usage_crm_signals"]
-DATABASE = "test_system"
+DATABASE = os.environ.get("USAGE_TEST_DATABASE") or "test_system"  # two runs at once take two names
 
 sys.path.insert(0, str(REPO / "setup"))
 import environment as setup_environment

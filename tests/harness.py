@@ -5,11 +5,12 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from decimal import Decimal
+from decimal import Decimal, getcontext
 from threading import Barrier
 
 import psutil
@@ -21,6 +22,7 @@ from scenario.story import batches
 BATCH = sender.MEDIA_TYPE
 SINGLE = "application/cloudevents+json"
 PLAIN = "application/json"
+getcontext().prec = 60  # sums of quantities stay exact
 FOLD_SECONDS = 90  # Odoo wakes a killed cron worker's successor after a minute at the latest
 
 
@@ -142,8 +144,9 @@ class Product:
 
 
 @contextmanager
-def product(env, database: str, modules: list[str]) -> Iterator[Product]:
+def product(env, purpose: str, modules: list[str]) -> Iterator[Product]:
     """A product on a fresh database and a multi-process server, gone again at the end."""
+    database = f"{os.environ.get('USAGE_TEST_DATABASE') or 'test'}_{purpose}"
     env.create_database(database, modules)
     try:
         with env.server(database) as server:

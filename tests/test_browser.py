@@ -77,12 +77,12 @@ def rate(product, start):
 
 
 @pytest.fixture
-def walk(chromium, environment, product):
+def walk(chromium, environment, product, web_server):
     """A fresh browser page; its pictures are kept in the cache folder."""
     folder = environment.cache / "screens"
     folder.mkdir(exist_ok=True)
     page = chromium.new_page()
-    walk = Walk(page, product.server.url, folder)
+    walk = Walk(page, web_server.url, folder)
     yield walk
     page.close()
     assert walk.complaints == []
@@ -198,7 +198,7 @@ def test_every_screen_opens(walk, product):
     assert walk.pictures > 2 * len(menus)
 
 
-@pytest.mark.parametrize("login", ["olga", "paula", "amir", "sam"])
+@pytest.mark.parametrize("login", ["paula", "sam"])
 def test_every_screen_opens_for_those_with_fewer_rights(walk, product, login):
     walk.log_in(login, PASSWORD)
     menus = walk.menus()

@@ -28,15 +28,17 @@ ACCESS_METERS = (
 )
 
 
-@pytest.fixture(scope="module")
-def product(environment, server, shell):
-    """The running server, ready for events as old as the traces."""
+@pytest.fixture(scope="class")
+def product(request, environment, server, shell):
+    """The running server, ready for events as old as the traces, with a source of the class's own."""
     shell("env['ir.config_parameter'].set_param('usage.max_age_days', 36500); env.cr.commit()")
-    return Product(environment, server, "figures")
+    return Product(environment, server, request.cls.SOURCE)
 
 
 class TestLlmTrace:
     """19,366 requests of a chat service, one customer, two prices."""
+
+    SOURCE = "chat"
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -134,6 +136,8 @@ class TestLlmTrace:
 
 class TestAccessLog:
     """10,000 lines of a web server, most of whose clients are nobody we know."""
+
+    SOURCE = "web"
 
     @pytest.fixture(scope="class")
     @classmethod

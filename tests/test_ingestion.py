@@ -24,7 +24,7 @@ CUSTOMERS = tuple(Customer(f"Customer {n}", f"c{n}@example.com", "", (f"acct-{n}
 
 @pytest.fixture(scope="module")
 def platform(environment):
-    with product(environment, "usage_test_ingestion", ["usage_connector_base"]) as running:
+    with product(environment, "ingestion", ["usage_connector_base"]) as running:
         running.stage.create_meters(METERS)
         running.stage.create_customers(CUSTOMERS)
         yield running

@@ -13,7 +13,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import cache, debian, venv
@@ -39,12 +39,16 @@ class Environment:
     config: Path
     cluster: Cluster
     chromium: str | None = None
+    _reserved: set[str] = field(default_factory=set)
+    _reservations: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def __enter__(self):
         self.cluster.__enter__()
         return self
 
     def __exit__(self, *error):
+        self._reservations.close()
+        self._reserved.clear()
         self.cluster.__exit__(*error)
 
     # -- Odoo's command line ------------------------------------------------------------------
@@ -82,11 +86,18 @@ class Environment:
         """Make `name` a fresh database with `modules`, replacing one that exists.
 
         It is copied from a template, which is made on the first call and again when our addons change.
+        Until we are done it is ours: another command that wants to replace it waits.
         """
+        self._reserve(name)
         template = self._template(sorted(modules), demo)
         with step(f"Creating database {name}"):
             self.drop_database(name)
             self._copy(template, name)
+
+    def _reserve(self, name: str) -> None:
+        if name not in self._reserved:
+            self._reservations.enter_context(cache.lock(f"database-{name}", f"it uses database {name}"))
+            self._reserved.add(name)
 
     def drop_database(self, name: str) -> None:
         """Remove a database and its files; nothing happens if there is none."""

@@ -52,6 +52,10 @@ class TestLife:
         assert (balances(ledger), ledger.overage) == ([50], 0)
         assert [(entry.reason, entry.amount) for entry in ledger.entries] == [("overage", -25), ("usage", -25)]
 
+    def test_earlier_overage_burns_grants_of_one_moment_in_their_order(self):
+        grants = [Grant("a", 100, T0 + HOUR, priority=2), Grant("b", 100, T0 + HOUR, priority=1)]
+        assert balances(run(grants, (timedelta(), 30))) == [100, 70]
+
     def test_expiry_is_half_open(self):
         grant = Grant("a", 100, T0, T0 + DAY)
         assert run([grant], (DAY - timedelta(microseconds=1), 10)).overage == 0

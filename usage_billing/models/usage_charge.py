@@ -8,7 +8,7 @@ from odoo import api, fields, models
 
 from ..explanation import Explanation
 from ..fields import Exact
-from ..numbers import format_number
+from ..numbers import format_amount, format_number
 
 
 class UsageCharge(models.Model):
@@ -47,6 +47,14 @@ class UsageCharge(models.Model):
         help="The exact price of the usage, before it is rounded to the currency.",
     )
     amount = fields.Monetary(readonly=True, help="What is charged before tax: rounded once, to the currency.")
+    exact_quantity = fields.Char(
+        string="Usage", compute="_compute_exact", help="What was used, with every digit it has."
+    )
+    exact_amount = fields.Char(
+        string="Before Rounding",
+        compute="_compute_exact",
+        help="The exact price of the usage, with every digit it has.",
+    )
     definition = fields.Json(string="Price Applied", readonly=True, help="The price as the calculation read it.")
     result = fields.Json(readonly=True, help="The calculation's whole result, numbers as exact text.")
     explanation = fields.Json(
@@ -87,6 +95,15 @@ class UsageCharge(models.Model):
         for charge in self:
             charge.display_name = f"{charge.statement_id.name} · {charge.meter_id.name}"
 
+    @api.depends("result", "unit_name")
+    @api.depends_context("lang")
+    def _compute_exact(self):
+        for charge in self:
+            result = charge.result or {"quantity": "0", "unrounded": "0"}
+            quantity = format_number(charge.env, result["quantity"])
+            charge.exact_quantity = f"{quantity} {charge.unit_name or ''}".strip()
+            charge.exact_amount = format_amount(charge.env, result["unrounded"], charge.currency_id)
+
     @api.depends("result")
     def _compute_explanation(self):
         for charge in self:
@@ -105,10 +122,6 @@ class UsageCharge(models.Model):
         for charge in self:
             included = (charge.definition or {}).get("included_quantity", 0)
             charge.price_description = charge.price_id._describe(float(included))
-
-    def _quantity_text(self):
-        """Return the quantity with its unit, for people, with every digit it has."""
-        return f"{format_number(self.env, self.result['quantity'])} {self.unit_name or ''}".strip()
 
     def _is_intact(self):
         """Say whether the stored result is still the one that was fingerprinted."""

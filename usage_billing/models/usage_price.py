@@ -135,7 +135,7 @@ class UsagePrice(models.Model):
         if not included_quantity:
             return words
         included = format_number(self.env, exact(included_quantity))
-        return self.env._("first %(quantity)s included, then %(price)s", quantity=included, price=words)
+        return self.env._("First %(quantity)s included, then %(price)s", quantity=included, price=words)
 
     def _describe_per_unit(self):
         return f"{self._amount_words(self.unit_amount)} {self._per_words()}"

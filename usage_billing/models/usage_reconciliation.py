@@ -37,11 +37,11 @@ class UsageReconciliation(models.Model):
         string="Events", readonly=True, help="Quantity added up again from the stored events, in units of the meter."
     )
     quantity_aggregates = Exact(
-        string="Usage by Hour", readonly=True, help="Quantity of the hourly usage, in units of the meter."
+        string="Hourly", readonly=True, help="Quantity of the hourly usage, in units of the meter."
     )
-    quantity_charged = Exact(string="Charged Quantity", readonly=True, help="Quantity that was charged.")
+    quantity_charged = Exact(string="Billed", readonly=True, help="Quantity that was charged.")
     difference_quantity = Exact(
-        string="Quantity Difference",
+        string="Late Usage",
         readonly=True,
         help="Events less charged quantity: usage that arrived, or was moved, after the calculation.",
     )

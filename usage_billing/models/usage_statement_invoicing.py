@@ -23,7 +23,7 @@ class UsageStatement(models.Model):
         ondelete="restrict",
         help="The invoice that bills the charges; empty while there is none, or nothing to invoice.",
     )
-    move_state = fields.Selection(related="move_id.state", string="Invoice Status")
+    move_state = fields.Selection(related="move_id.state", string="Invoice Status", tracking=False)
     nothing_to_invoice = fields.Boolean(
         compute="_compute_nothing_to_invoice",
         help="Every charge is zero: an approved statement is closed without an invoice.",
@@ -108,7 +108,7 @@ class UsageStatement(models.Model):
         return self.env._(
             "%(product)s: %(usage)s, %(days)s\n%(price)s",
             product=charge.product_id.name,
-            usage=charge._quantity_text(),
+            usage=charge.exact_quantity,
             days=days,
             price=charge.price_description,
         )

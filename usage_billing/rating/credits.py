@@ -118,6 +118,7 @@ def burn_down(
         events = sorted(run.events(usage, until, resets), key=lambda event: event[:2])
         for at, kind, what in events:
             run.handle(at, kind, what)
+        run.settle()
         return run.ledger
 
 
@@ -129,6 +130,7 @@ class _Run:
         self.keep_overage = keep_overage
         self.ledger = Ledger({grant.id: ZERO for grant in self.grants})
         self.heap: list[tuple] = []
+        self.now = datetime.min
         self.handlers = {
             END: self.end,
             RENEW: self.renew,
@@ -161,17 +163,29 @@ class _Run:
             yield end, END, grant
 
     def handle(self, at: datetime, kind: int, what):
-        """Let one thing happen."""
+        """Let one thing happen.
+
+        Overage is settled once all that happens to grants at a moment has happened, so that it
+        burns them in their order, not in the order in which they came to be.
+        """
+        if kind == USE or at != self.now:
+            self.settle()
+        self.now = at
         self.handlers[kind](at, what)
 
+    def settle(self):
+        """Let the grants that are available cover earlier overage."""
+        if self.ledger.overage:
+            self.ledger.overage = self._burn(self.now, self.ledger.overage, "overage")
+
     def start(self, at: datetime, grant: Grant):
-        """Make a grant available, and let it cover earlier overage."""
-        self._fill(at, grant, grant.amount)
+        """Make a grant available."""
+        self._fill(grant, grant.amount)
 
     def renew(self, at: datetime, grant: Grant):
         """Fill a recurring grant again; what was left is lost but for what rolls over."""
         left = min(self.ledger.balances[grant.id], grant.rollover)
-        self._fill(at, grant, grant.amount + left)
+        self._fill(grant, grant.amount + left)
 
     def end(self, at: datetime, grant: Grant):
         """Take an expired or voided grant out."""
@@ -183,7 +197,7 @@ class _Run:
             self.ledger.overage = ZERO
         for grant in self.grants:
             if _available(grant, at):
-                self._fill(at, grant, self._rolled_over(grant))
+                self._fill(grant, self._rolled_over(grant))
 
     def _rolled_over(self, grant: Grant) -> Decimal:
         balance = max(self.ledger.balances[grant.id], grant.reset_minimum)
@@ -192,17 +206,11 @@ class _Run:
 
     def use(self, at: datetime, quantity: Decimal):
         """Burn grants for usage."""
-        self._settle(at)
         self.ledger.overage += self._burn(at, quantity, "usage")
 
-    def _fill(self, at: datetime, grant: Grant, balance: Decimal):
+    def _fill(self, grant: Grant, balance: Decimal):
         self.ledger.balances[grant.id] = balance
         heappush(self.heap, (grant.order(), grant.id))
-        self._settle(at)
-
-    def _settle(self, at: datetime):
-        if self.ledger.overage:
-            self.ledger.overage = self._burn(at, self.ledger.overage, "overage")
 
     def _burn(self, at: datetime, quantity: Decimal, reason: str) -> Decimal:
         """Burn grants in their order, and return what none of them covers."""

@@ -1,3 +1,5 @@
+from decimal import Decimal
+
 from odoo.exceptions import AccessError
 from odoo.tests import tagged
 
@@ -60,6 +62,14 @@ class TestCharge(UsageBillingCommon):
         self.assertEqual(steps, [("unit", "5.5"), ("round", "5.50")])
         self.assertEqual(self.charge.explanation, self.charge.result["explanation"])
         self.assertIn("11 unit × 0.50 USD", self.charge.explanation_html)
+
+    def test_shows_every_digit(self):
+        self.assertEqual((self.charge.exact_quantity, self.charge.exact_amount), ("11 unit", "5.50 USD"))
+        statement = self.charge.statement_id
+        self.use(Decimal("0.0000001"))
+        statement.with_user(self.preparer).action_rate()
+        charge = statement.charge_ids
+        self.assertEqual((charge.exact_quantity, charge.exact_amount), ("11.0000001 unit", "5.50000005 USD"))
 
     def test_one_click_to_its_hours_a_second_to_its_events(self):
         action = self.charge.with_user(self.viewer).action_view_usage()

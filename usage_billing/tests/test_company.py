@@ -52,6 +52,12 @@ class TestCompany(UsageBillingCommon):
             self.subscription.with_user(self.stranger).action_close()
         self.assertEqual((self.bill.state, self.subscription.state), ("rated", "active"))
 
+    def test_a_missing_right_is_raised_and_blocks_nothing(self):
+        """Not turned into a reason on the statement."""
+        with self.assertRaises(AccessError):
+            self.bill.with_user(self.stranger)._rate(self.bill.period_end)
+        self.assertEqual((self.bill.state, self.bill.blocked_reason), ("rated", False))
+
     def test_companies_are_not_mixed(self):
         meter = self._meter("sister", company_id=self.sister.id)
         plan = self._plan("sister", company_id=self.sister.id)

@@ -99,6 +99,15 @@ class TestInvoicing(UsageInvoicingCommon):
         for statement in statements:
             self.assertEqual(statement.move_id.commercial_partner_id, statement.partner_id)
 
+    def test_the_invoices_of_several_statements_are_listed(self):
+        _partner, _account, other = self._customer("Globex")
+        self.use(1)
+        self.use(2, subject="globex")
+        statements = self.advance(self.statement() | self.statement(subscription=other), "invoiced")
+        action = statements.action_view_invoice()
+        self.assertEqual(self.env["account.move"].search(action["domain"]), statements.move_id.sorted())
+        self.assertEqual(action["view_mode"], "list,form")
+
     def test_the_action_shows_what_was_made(self):
         self.use(1)
         statement = self.advance(self.statement(), "approved")

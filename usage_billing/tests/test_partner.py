@@ -28,6 +28,19 @@ class TestPartner(UsageBillingCommon):
         action = self.customer.action_view_usage_statements()
         self.assertEqual(self.env[action["res_model"]].search(action["domain"]), statement)
 
+    def test_merging_two_contacts_carries_everything_over(self):
+        self.use(11)
+        statement = self.rated()
+        duplicate = self.env["res.partner"].create({"name": "Acme Limited", "is_company": True})
+        wizard = self.env["base.partner.merge.automatic.wizard"].create({})
+        wizard._merge((self.customer | duplicate).ids, duplicate)
+        self.env.invalidate_all()
+        self.assertEqual((self.subscription.partner_id, statement.partner_id), (duplicate, duplicate))
+        self.assertEqual((statement.charge_ids.partner_id, statement.commercial_partner_id), (duplicate, duplicate))
+        self.assertEqual(self.subscription.account_ids, self.account)
+        statement.with_user(self.preparer).action_rate()
+        self.assertEqual(statement.amount_untaxed, 5.5)
+
     def test_the_form_opens_for_everybody(self):
         clerk = self._person("clerk", "base.group_user")
         arch = self.env["res.partner"].with_user(clerk).get_view(view_type="form")["arch"]

@@ -66,7 +66,7 @@ class TestPriceInWords(UsageBillingCommon):
     def test_included_quantity(self):
         self.assertEqual(
             self.words(unit_amount=1, included_quantity=80_000_000),
-            "first 80,000,000 included, then 1.00 USD per tokens",
+            "First 80,000,000 included, then 1.00 USD per tokens",
         )
 
     def test_display_name_names_the_meter(self):

@@ -13,7 +13,7 @@ from odoo.tools import mute_logger
 
 from odoo.addons.usage_billing import rating
 
-from .common import END, START, UsageBillingCommon
+from .common import END, MARCH, START, UsageBillingCommon
 
 LOGGER = "odoo.addons.usage_billing.models.usage_statement_rating"
 
@@ -75,7 +75,7 @@ class TestRating(UsageBillingCommon):
         self.use(100)
         charge = self.rated().charge_ids
         self.assertEqual((charge.quantity, charge.amount), (100, 5))
-        self.assertIn("first 90 included", charge.price_description)
+        self.assertIn("First 90 included", charge.price_description)
 
     def test_a_line_from_a_day_on(self):
         self.subscription.line_ids.date_from = "2025-03-11"
@@ -376,6 +376,62 @@ class TestBlocked(UsageBillingCommon):
         with patch.object(type(nothing), "try_lock_for_update", lambda statement: statement.browse()):
             self.statement()._rate(END)
         self.assertEqual(self.statement().state, "open")
+
+
+@tagged("post_install", "-at_install")
+class TestManyAtOnce(UsageBillingCommon):
+    """The number of queries does not grow with the number of statements."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.few = cls._many(2, "few")
+        cls.many = cls._many(12, "many")
+
+    @classmethod
+    def _many(cls, count, name):
+        subscriptions = cls.env["usage.subscription"]
+        for number in range(count):
+            subscriptions |= cls._customer(f"{name}{number}", active=False)[2]
+        return subscriptions
+
+    def queries(self, act):
+        """How many queries ``act`` takes, its writes included."""
+        self.env.flush_all()
+        self.env.invalidate_all()
+        before = self.cr.sql_log_count
+        act()
+        self.env.flush_all()
+        return self.cr.sql_log_count - before
+
+    def test_rating(self):
+        self.few.action_activate()
+        self.many.action_activate()
+        few, many = self.few._ensure_statements(MARCH), self.many._ensure_statements(MARCH)
+        self.assertEqual((len(few), len(many)), (6, 36))
+        queries_of_few = self.queries(lambda: few._rate(END))
+        self.assertLess(self.queries(lambda: many._rate(END)), queries_of_few + 10)
+        self.assertEqual(set(many.mapped("state")), {"rated"})
+
+    def test_rating_again(self):
+        self.few.action_activate()
+        self.many.action_activate()
+        few, many = self.few._prepare_statements(END), self.many._prepare_statements(END)
+        queries_of_few = self.queries(lambda: few._rate(END))
+        self.assertLess(self.queries(lambda: many._rate(END)), queries_of_few + 10)
+
+    def test_looking_for_missing_periods(self):
+        self.few.action_activate()
+        self.many.action_activate()
+        (self.few | self.many)._ensure_statements(MARCH)
+        queries_of_few = self.queries(lambda: self.few._ensure_statements(MARCH))
+        self.assertLess(self.queries(lambda: self.many._ensure_statements(MARCH)), queries_of_few + 3)
+
+    def test_looking_for_usage_that_is_billed_twice(self):
+        self.few.action_activate()
+        self.many.action_activate()
+        queries_of_few = self.queries(self.few.line_ids._check_billed_once)
+        self.assertLess(self.queries(self.many.line_ids._check_billed_once), queries_of_few + 3)
 
 
 @tagged("post_install", "-at_install")

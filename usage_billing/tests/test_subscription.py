@@ -306,7 +306,7 @@ class TestLines(UsageBillingCommon):
         self.assertEqual(draft.line_ids.included_quantity, 100)
         draft.line_ids.included_quantity = 250
         self.assertEqual(draft.line_ids._definition()["included_quantity"], "250")
-        self.assertIn("first 250 included", draft.line_ids.description)
+        self.assertIn("First 250 included", draft.line_ids.description)
 
     def test_no_included_quantity_at_all(self):
         price = self._price(unit_amount=1, included_quantity=100)

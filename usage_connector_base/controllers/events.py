@@ -8,6 +8,7 @@ from odoo.exceptions import AccessDenied
 from odoo.http import request
 
 from ..ingestion.envelope import Refusal, check_size, decompress, parse
+from ..models.usage_event import MAX_EVENTS
 from ..tools import read_committed_cursor
 
 _logger = logging.getLogger(__name__)
@@ -34,33 +35,47 @@ class UsageEventsController(http.Controller):
     def _authenticate(self):
         """The sender of the request.
 
-        :raises Refusal: 401 for the key, 403 for the source
+        :raises Refusal: 401 for the key
         """
         match = BEARER.match(request.httprequest.headers.get("Authorization", ""))
         try:
-            sender = request.env["usage.source"]._authenticate(match[1] if match else "")
+            return request.env["usage.source"]._authenticate(match[1] if match else "")
         except AccessDenied as exc:
             _logger.warning("Usage events refused: wrong or no key, from %s", request.httprequest.remote_addr)
             raise Refusal(401, "unauthorized", "Send a valid key as 'Authorization: Bearer KEY'.") from exc
+
+    def _receive(self, sender):
+        """Judge and store the events of a sender; a request that is refused leaves its record."""
+        described = self._description()
+        try:
+            self._check_source(sender)
+            events = self._events(described)
+            answer = self._store(sender, events, described)
+        except Refusal as refusal:
+            self._in_transaction("_refuse", sender, refusal, **described)
+            raise
+        return request.make_json_response(answer)
+
+    def _check_source(self, sender):
         if sender.state != "approved":
             raise Refusal(403, "source_not_approved", "An administrator must approve this source in Odoo first.")
         environment = request.httprequest.headers.get("X-Usage-Environment", sender.environment)
         if environment != sender.environment:
             raise Refusal(403, "wrong_environment", f"This key belongs to a {sender.environment} source.")
-        return sender
 
-    def _receive(self, sender):
-        described = self._description()
+    def _events(self, described):
+        body = self._body()
+        described["body_bytes"] = len(body)
+        events = parse(body, described["media_type"])
+        limit = min(self._parameter("usage.max_events", 10_000), MAX_EVENTS)
+        check_size(len(events), limit, "Events", "too_many_events")
+        return events
+
+    def _store(self, sender, events, described):
         try:
-            body = self._body()
-            described["body_bytes"] = len(body)
-            events = parse(body, described["media_type"])
-            check_size(len(events), self._parameter("usage.max_events", 10_000), "Events", "too_many_events")
-        except Refusal as refusal:
-            self._in_transaction("_refuse", sender, refusal, **described)
-            raise
-        answer = self._in_transaction("_ingest", sender, events, **described)
-        return request.make_json_response(answer)
+            return self._in_transaction("_ingest", sender, events, **described)
+        except RecursionError as exc:  # read, but a few levels too deep to be written again
+            raise Refusal(400, "invalid_json", "The body is nested too deeply.") from exc
 
     def _description(self):
         """What the batch's record says of the request itself."""
@@ -96,4 +111,5 @@ class UsageEventsController(http.Controller):
 
     def _refused(self, refusal):
         error = {"code": refusal.code, "message": refusal.message}
-        return request.make_json_response({"error": error}, status=refusal.status)
+        headers = [("WWW-Authenticate", "Bearer")] if refusal.status == 401 else None
+        return request.make_json_response({"error": error}, headers=headers, status=refusal.status)

@@ -1,10 +1,11 @@
 """Bytes of a request to a list of events, with the HTTP answer when that is not possible.
 
-Numbers with a fraction become ``Decimal``: a quantity never passes through a binary float.
+Numbers with a fraction become ``Decimal``: a quantity never passes through a binary float. How a
+number is written does not matter: 1, 1.0 and 1e0 are the same.
 """
 
 import zlib
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -16,19 +17,26 @@ MEDIA_TYPES = (BATCH, SINGLE, PLAIN)
 
 MAX_MAGNITUDE = 100  # digits before or after the point of any number in a body
 MAX_DIGITS = 110  # characters of a number with a fraction or an exponent, with room for both
+_exact = Context(prec=2 * MAX_DIGITS)  # in which nothing is rounded
 
 
 def _exact_number(text):
-    """Decimal of a JSON number; one too large for any database stays text, and so is no number.
+    """The number that a JSON text with a fraction or an exponent stands for, whichever way it is written.
 
-    >>> _exact_number("0.10"), _exact_number("1e400"), _exact_number("1e99999999999999999999")
-    (Decimal('0.10'), '1e400', '1e99999999999999999999')
+    One too large for any database stays text, and so is no number.
+
+    >>> _exact_number("0.10"), _exact_number("1.0"), _exact_number("1e2")
+    (Decimal('0.1'), 1, 100)
+    >>> _exact_number("1e400"), _exact_number("1e99999999999999999999")
+    ('1e400', '1e99999999999999999999')
     """
     try:
         number = Decimal(text)
     except InvalidOperation:
         return text
-    return number if abs(number.adjusted()) <= MAX_MAGNITUDE and len(text) <= MAX_DIGITS else text
+    if len(text) > MAX_DIGITS or abs(number.adjusted()) > MAX_MAGNITUDE:
+        return text
+    return int(number) if number == number.to_integral_value() else number.normalize(_exact)
 
 
 _decoder = msgspec.json.Decoder(Any, float_hook=_exact_number)
@@ -87,12 +95,10 @@ def parse(body, media_type):
     :raises Refusal: 400 not JSON or not of the media type's shape, 415 another media type
 
     >>> parse(b'{"events": [{"id": "1", "data": {"gb": 0.10}}]}', PLAIN)
-    [{'id': '1', 'data': {'gb': Decimal('0.10')}}]
+    [{'id': '1', 'data': {'gb': Decimal('0.1')}}]
     """
     if media_type not in MEDIA_TYPES:
-        raise Refusal(
-            415, "unsupported_media_type", f"Content-Type must be one of {', '.join(MEDIA_TYPES)}."
-        )
+        raise Refusal(415, "unsupported_media_type", f"Content-Type must be one of {', '.join(MEDIA_TYPES)}.")
     try:
         content = _decoder.decode(body)
     except (msgspec.DecodeError, ArithmeticError, ValueError, RecursionError) as exc:

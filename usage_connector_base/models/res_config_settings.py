@@ -40,4 +40,6 @@ class ResConfigSettings(models.TransientModel):
             if settings.usage_max_events < 1000 or settings.usage_max_body_bytes < 1024 * 1024:
                 raise ValidationError(self.env._("Requests of 1,000 events and 1 MiB must be possible: set more."))
             if settings.usage_max_age_days < 1 or settings.usage_max_future_hours < 1:
-                raise ValidationError(self.env._("Oldest usage must be at least 1 day, clock difference at least 1 hour."))
+                raise ValidationError(
+                    self.env._("Oldest usage must be at least 1 day, clock difference at least 1 hour.")
+                )

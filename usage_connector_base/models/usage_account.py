@@ -94,17 +94,13 @@ class UsageAccount(models.Model):
             changed = vals.get("external_id", account.external_id) != account.external_id
             moved = vals.get("source_id", account.source_id.id) != account.source_id.id
             if (changed or moved) and account.event_count:
-                raise UserError(
-                    self.env._("%s has usage: create another account instead.", account.display_name)
-                )
+                raise UserError(self.env._("%s has usage: create another account instead.", account.display_name))
 
     @api.ondelete(at_uninstall=False)
     def _unlink_without_events(self):
         for account in self:
             if account.event_count:
-                raise UserError(
-                    self.env._("%s has usage: archive it instead of deleting it.", account.display_name)
-                )
+                raise UserError(self.env._("%s has usage: archive it instead of deleting it.", account.display_name))
 
     def _sync_exceptions(self):
         """Unmapped accounts have an open exception, mapped ones have none."""

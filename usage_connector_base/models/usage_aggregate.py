@@ -255,7 +255,10 @@ class UsageAggregate(models.Model):
         if meter.aggregation == "count":
             return
         query = SQL(
-            "SELECT source_id, count(*) FROM usage_event e WHERE company_id = %s AND type = %s AND %s IS NULL GROUP BY 1",
+            """
+            SELECT source_id, count(*) FROM usage_event e
+            WHERE company_id = %s AND type = %s AND %s IS NULL GROUP BY source_id
+            """,
             meter.company_id.id,
             meter.event_type,
             self._sql_value(meter),
@@ -268,7 +271,7 @@ class UsageAggregate(models.Model):
                     "reason": "value_missing",
                     "digest": exception_digest("recount", meter.id),
                     "event_type": meter.event_type,
-                    "message": f"{count} stored events have no number to count at data.{meter.value_path} for {meter.code}.",
+                    "message": f"{count} stored events have no number for {meter.code} at data.{meter.value_path}.",
                 }
                 for source_id, count in self.env.execute_query(query)
             ]

@@ -19,7 +19,6 @@ OPERATIONAL_REASONS = {
     **{code: text.rstrip(".") for code, text in REJECTIONS.items()},
 }
 MAX_PAYLOAD = 64 * 1024  # characters kept of an event that could not be stored
-REPLACED = "\\ufffd"  # stands in a payload for a character that cannot be kept
 
 # What people change of an exception; the rest says what happened and how it was settled. The token
 # is compared by identity: unlike a flag in the context, it cannot be sent over RPC.
@@ -235,9 +234,7 @@ class UsageException(models.Model):
     def _check_not_open_already(self):
         domain = [(name, "=", self[name]) for name in ("reason", "digest")]
         if self.search_count([*domain, ("source_id", "=", self.source_id.id), ("state", "=", "open")], limit=1):
-            raise UserError(
-                self.env._("%s came up again and is open already: settle that exception.", self.summary)
-            )
+            raise UserError(self.env._("%s came up again and is open already: settle that exception.", self.summary))
 
     def action_keep_stored(self):
         """Settle conflicts in favour of the event that was stored first."""
@@ -261,8 +258,8 @@ class UsageException(models.Model):
     def _replay(self):
         """One rejected event once more, after its cause was mended."""
         self.ensure_one()
-        if len(self.payload) >= MAX_PAYLOAD or REPLACED in self.payload:
-            raise UserError(self.env._("Not all of this event could be kept: have the source send it again."))
+        if len(self.payload) >= MAX_PAYLOAD:
+            raise UserError(self.env._("Only a part of this event was kept: have the source send it again."))
         self.env.flush_all()
         events = parse(f'{{"events": [{self.payload}]}}'.encode(), PLAIN)
         # sudo: storing events is for the pipeline alone; whoever may write exceptions may replay them

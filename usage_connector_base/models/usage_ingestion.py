@@ -61,7 +61,7 @@ class UsageIngestion(models.AbstractModel):
         started = time.monotonic()
         batch_id = self._next_batch_id()
         verdicts, read = self._read(sender, events)
-        fresh = self._drop_known(self._drop_repeats(read, verdicts), verdicts)
+        fresh = self._drop_repeats(self._drop_known(read, verdicts), verdicts)
         accounts = self._accounts(sender, fresh.values())
         self._judge_held(sender, fresh, accounts, verdicts)
         self._store(sender, batch_id, fresh, accounts)
@@ -291,7 +291,7 @@ class UsageIngestion(models.AbstractModel):
             "event_ref": self._short_text(event.get("id")),
             "event_type": self._short_text(event.get("type")),
             "message": verdict.message,
-            "payload": payload.replace("\\u0000", "\\ufffd")[:MAX_PAYLOAD],
+            "payload": payload[:MAX_PAYLOAD],
         }
         if verdict.outcome == "conflict":
             row["other_payload"] = self._stored_payload(sender, event["id"])
@@ -335,4 +335,5 @@ class UsageIngestion(models.AbstractModel):
         }
 
     def _sent_id(self, event):
-        return event.get("id") if isinstance(event, dict) else None
+        event_id = event.get("id") if isinstance(event, dict) else None
+        return event_id if isinstance(event_id, str) else None

@@ -18,12 +18,8 @@ class UsageMeter(models.Model):
     _order = "name"
 
     name = fields.Char(required=True, translate=True, tracking=True)
-    code = fields.Char(
-        required=True, tracking=True, help="Short name in APIs and reports, unique in the company."
-    )
-    company_id = fields.Many2one(
-        "res.company", required=True, index=True, default=lambda self: self.env.company
-    )
+    code = fields.Char(required=True, tracking=True, help="Short name in APIs and reports, unique in the company.")
+    company_id = fields.Many2one("res.company", required=True, index=True, default=lambda self: self.env.company)
     event_type = fields.Char(
         required=True,
         index=True,

@@ -40,9 +40,7 @@ class UsageSource(models.Model):
         tracking=True,
         help="Short name of the sending system, unique in the company.",
     )
-    company_id = fields.Many2one(
-        "res.company", required=True, index=True, default=lambda self: self.env.company
-    )
+    company_id = fields.Many2one("res.company", required=True, index=True, default=lambda self: self.env.company)
     environment = fields.Selection(
         [("production", "Production"), ("staging", "Staging"), ("development", "Development")],
         required=True,
@@ -105,7 +103,9 @@ class UsageSource(models.Model):
     )
 
     def _compute_counts(self):
-        accounts = dict(self.env["usage.account"]._read_group([("source_id", "in", self.ids)], ["source_id"], ["__count"]))
+        accounts = dict(
+            self.env["usage.account"]._read_group([("source_id", "in", self.ids)], ["source_id"], ["__count"])
+        )
         unmapped = dict(
             self.env["usage.account"]._read_group(
                 [("source_id", "in", self.ids), ("partner_id", "=", False)], ["source_id"], ["__count"]
@@ -128,9 +128,7 @@ class UsageSource(models.Model):
 
     def _compute_last_received(self):
         latest = dict(
-            self.env["usage.batch"]._read_group(
-                [("source_id", "in", self.ids)], ["source_id"], ["received_at:max"]
-            )
+            self.env["usage.batch"]._read_group([("source_id", "in", self.ids)], ["source_id"], ["received_at:max"])
         )
         for source in self:
             source.last_received = latest.get(source, False)
@@ -198,9 +196,7 @@ class UsageSource(models.Model):
                     self.env._("%s was set up by you: a second administrator must approve it.", source.name)
                 )
             source._ensure_api_user()
-        self._set_state(
-            {"state": "approved", "approved_by_id": self.env.uid, "approved_date": fields.Datetime.now()}
-        )
+        self._set_state({"state": "approved", "approved_by_id": self.env.uid, "approved_date": fields.Datetime.now()})
 
     def action_suspend(self):
         """Stop taking events of the sources until they are approved again."""

@@ -3,7 +3,8 @@
 import msgspec
 
 from odoo import fields
-from odoo.tests import HttpCase, TransactionCase, new_test_user
+from odoo.fields import Command
+from odoo.tests import HttpCase, TransactionCase
 from odoo.tools import SQL
 
 from odoo.addons.usage_connector_base.ingestion import envelope
@@ -30,10 +31,14 @@ class UsageCommon(TransactionCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.company = cls.env.company
-        cls.viewer = cls._person("viewer", "group_usage_viewer")
-        cls.operator = cls._person("operator", "group_usage_operator")
-        cls.admin = cls._person("admin", "group_usage_admin")
-        cls.second_admin = cls._person("second_admin", "group_usage_admin")
+        cls.viewer, cls.operator, cls.admin, cls.second_admin = cls._people(
+            {
+                "viewer": ["group_usage_viewer"],
+                "operator": ["group_usage_operator"],
+                "admin": ["group_usage_admin"],
+                "second_admin": ["group_usage_admin"],
+            }
+        )
         cls.source = cls._source("acme-cloud")
         cls.customer = cls.env["res.partner"].create({"name": "Acme Ltd", "is_company": True})
         cls.account = cls._account("acme", cls.customer)
@@ -48,9 +53,37 @@ class UsageCommon(TransactionCase):
     @classmethod
     def _person(cls, login, *groups, **values):
         """A user with groups, which are of this addon where they name none."""
-        xmlids = [name if "." in name else f"{ADDON}.{name}" for name in groups]
-        context = {"no_reset_password": True, "mail_create_nolog": True, "mail_create_nosubscribe": True}
-        return new_test_user(cls.env, f"usage_test_{login}", groups=",".join(xmlids), context=context, **values)
+        return cls._people({login: groups}, **values)
+
+    @classmethod
+    def _people(cls, groups_of, **values):
+        """Users, one for each login, with groups and with the login for a password.
+
+        :param dict groups_of: groups of each login, without the addon where they are of this one
+        """
+        context = {"no_reset_password": True, "tracking_disable": True, "mail_create_nosubscribe": True}
+        return (
+            cls.env["res.users"]
+            .with_context(**context)
+            .create(
+                [
+                    {
+                        "name": login.replace("_", " ").title(),
+                        "login": f"usage_test_{login}",
+                        "password": f"usage_test_{login}",
+                        "email": f"{login}@example.com",
+                        "group_ids": [Command.set([cls._group(name).id for name in groups])],
+                        **values,
+                    }
+                    for login, groups in groups_of.items()
+                ]
+            )
+            .with_env(cls.env)
+        )
+
+    @classmethod
+    def _group(cls, name):
+        return cls.env.ref(name if "." in name else f"{ADDON}.{name}")
 
     @classmethod
     def _source(cls, code, company=None, **values):
@@ -80,6 +113,19 @@ class UsageCommon(TransactionCase):
         return cls.env["usage.meter"].create(
             {"name": code.title(), "code": code, "event_type": event_type, "aggregation": aggregation, **values}
         )
+
+    @classmethod
+    def expire_keys(cls):
+        """Let the keys of the source be past their date."""
+        cls.env["res.users.apikeys"].flush_model()
+        cls.env.cr.execute(
+            SQL(
+                "UPDATE res_users_apikeys SET expiration_date = now() AT TIME ZONE 'UTC' - interval '1 minute' "
+                "WHERE user_id = %s",
+                cls.source.user_id.id,
+            )
+        )
+        cls.env.invalidate_all()
 
     # -- events -----------------------------------------------------------------------------
 

@@ -59,7 +59,9 @@ class TestRights(UsageCommon):
         self.assertEqual(groups, set(self.people) - {"employee"})
 
     def test_what_the_groups_imply(self):
-        groups = {name: self.env.ref(f"{ADDON}.group_usage_{name}") for name in ("viewer", "operator", "admin", "ingestion")}
+        groups = {
+            name: self.env.ref(f"{ADDON}.group_usage_{name}") for name in ("viewer", "operator", "admin", "ingestion")
+        }
         self.assertIn(self.env.ref("base.group_user"), groups["viewer"].all_implied_ids)
         self.assertIn(groups["viewer"], groups["operator"].all_implied_ids)
         self.assertIn(groups["operator"], groups["admin"].all_implied_ids)

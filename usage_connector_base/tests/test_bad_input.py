@@ -110,7 +110,9 @@ class TestBadInput(UsageCommon):
     def body(self, number, bad):
         if isinstance(bad.event, bytes):
             return bad.event
-        return to_json(self.event(f"bad {number}", **bad.event) if "id" not in bad.event else self.event(**self._named(bad)))
+        return to_json(
+            self.event(f"bad {number}", **bad.event) if "id" not in bad.event else self.event(**self._named(bad))
+        )
 
     def _named(self, bad):
         """Changes of an event that names its id itself, as arguments of ``event``."""

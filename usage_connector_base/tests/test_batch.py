@@ -32,7 +32,9 @@ class TestBatch(UsageCommon):
         self.assertEqual(batch.event_count, 6)
         self.assertEqual([batch[f"{outcome}_count"] for outcome in OUTCOMES], [1, 1, 1, 1, 2])
         self.assertEqual(sum(batch[f"{outcome}_count"] for outcome in OUTCOMES), batch.event_count)
-        self.assertEqual((batch.source_id, batch.company_id, batch.user_id), (self.source, self.company, self.source.user_id))
+        self.assertEqual(
+            (batch.source_id, batch.company_id, batch.user_id), (self.source, self.company, self.source.user_id)
+        )
         self.assertEqual((batch.correlation_id, batch.media_type, batch.body_bytes), ("c-1", "application/json", 1234))
         self.assertFalse(batch.refusal_code)
         self.assertGreaterEqual(batch.duration_ms, 0)
@@ -40,14 +42,18 @@ class TestBatch(UsageCommon):
 
     def test_waits_only_when_something_was_stored(self):
         self.assertFalse(self.batch(self.ingest([self.event("a")])).folded_at)
-        self.assertFalse(self.batch(self.ingest([self.event("b", subject="new")])).folded_at, "held events are folded too")
+        self.assertFalse(
+            self.batch(self.ingest([self.event("b", subject="new")])).folded_at, "held events are folded too"
+        )
         for events in ([], [self.event("a")], [self.event("a", tokens=2)], [self.event("c", tokens="x")]):
             self.assertTrue(self.batch(self.ingest(events)).folded_at, events)
 
     def test_refused(self):
         sender = self.source._as_sender()
         ingestion = self.env(user=sender.user_id)["usage.ingestion"]
-        ingestion._refuse(sender, Refusal(400, "invalid_json", "Not JSON."), media_type="application/json", body_bytes=3)
+        ingestion._refuse(
+            sender, Refusal(400, "invalid_json", "Not JSON."), media_type="application/json", body_bytes=3
+        )
         batch = self.env["usage.batch"].search([("source_id", "=", self.source.id)], limit=1)
         self.assertEqual((batch.refusal_code, batch.event_count, batch.body_bytes), ("invalid_json", 0, 3))
         self.assertTrue(batch.folded_at, "there is nothing to fold")

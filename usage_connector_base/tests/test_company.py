@@ -94,7 +94,9 @@ class TestCompanies(UsageCommon):
             with self.subTest(method), self.assertRaises(AccessError):
                 getattr(self.other_source.with_user(self.second_admin), method)()
         with self.assertRaises(AccessError):
-            wizard = self.env["usage.key.wizard"].with_user(self.second_admin).create({"source_id": self.other_source.id})
+            wizard = (
+                self.env["usage.key.wizard"].with_user(self.second_admin).create({"source_id": self.other_source.id})
+            )
             wizard.action_generate()
         self.assertEqual(self.other_source.state, "approved")
 

@@ -54,7 +54,8 @@ class TestConcurrency(BaseCase):
             source = env["usage.source"].search([("code", "=", "concurrent")])
             env.cr.execute(
                 SQL(
-                    "DELETE FROM usage_event_key WHERE event_id IN (SELECT id FROM usage_event WHERE source_id = ANY(%s))",
+                    "DELETE FROM usage_event_key USING usage_event e WHERE e.id = usage_event_key.event_id "
+                    "AND e.source_id = ANY(%s)",
                     source.ids,
                 )
             )
@@ -133,7 +134,9 @@ class TestConcurrency(BaseCase):
         self.assertEqual(sum(answer["duplicate"] for answer in answers), 120)
         self.assertEqual(sum(answer["conflict"] + answer["rejected"] for answer in answers), 0)
         with self._transaction() as env:
-            accounts = env["usage.account"].search([("external_id", "like", "new %"), ("source_id", "=", self.source_id)])
+            accounts = env["usage.account"].search(
+                [("external_id", "like", "new %"), ("source_id", "=", self.source_id)]
+            )
             self.assertEqual(len(accounts), 5)
             open_ones = env["usage.exception"].search([("account_id", "in", accounts.ids), ("state", "=", "open")])
             self.assertEqual(len(open_ones), 5)

@@ -103,12 +103,36 @@ class TestShapes(EnvelopeCase):
 
 @tagged("post_install", "-at_install")
 class TestNumbers(EnvelopeCase):
-    """Numbers arrive digit by digit, and none is such that a database could not hold it."""
+    """Numbers arrive with every digit, and none is such that a database could not hold it."""
 
     def test_exact(self):
-        for text in ("0.1", "0.10", "1.000", "123456789.123456789123456789", "1E5", "1e-7", "-2.50", "0.0"):
+        for text in (
+            "0.1",
+            "123456789.123456789123456789",
+            "1e-7",
+            "-2.5",
+            "0.1000000000000000055511151231257827021181583404541015625",
+            "9007199254740993.5",
+            "1" * 50 + "." + "1" * 50,
+        ):
             with self.subTest(text):
                 self.assertEqual(repr(self.value(text)), repr(Decimal(text)))
+
+    def test_one_number_however_it_is_written(self):
+        for text, value in (
+            ("0.10", Decimal("0.1")),
+            ("10e-2", Decimal("0.1")),
+            ("1.000", 1),
+            ("1e0", 1),
+            ("100.0", 100),
+            ("1E2", 100),
+            ("-0.0", 0),
+            ("0e5", 0),
+            ("1e30", 10**30),
+            ("9007199254740993.0", 9007199254740993),
+        ):
+            with self.subTest(text):
+                self.assertEqual(repr(self.value(text)), repr(value))
 
     def test_integers_stay_integers(self):
         for text in ("0", "-1", "9007199254740993", "123456789012345678901234567890"):

@@ -147,7 +147,9 @@ class TestFold(UsageCommon):
         """What PostgreSQL could not index would stop the counting of all sources for good."""
         names = [f"d{n}" for n in range(20)]
         self.meter.dimensions = ", ".join(names)
-        long_data = {name: "".join(chr(0x4E00 + (n * 37 + i * 101) % 20000) for i in range(200)) for n, name in enumerate(names)}
+        long_data = {
+            name: "".join(chr(0x4E00 + (n * 37 + i * 101) % 20000) for i in range(200)) for n, name in enumerate(names)
+        }
         self.ingest([self.event("a", data={"tokens": 1, **long_data}), self.event("b")])
         self.fold()
         self.assertEqual(sum(int(quantity) for quantity, _n in self.figures().values()), 2)
@@ -279,7 +281,8 @@ class TestRecount(UsageCommon):
         values = ["1", '"2"', "null", "-4", "1000000000000000000", "true"]
         for n, value in enumerate(values):
             self.ingest(
-                b'{"events": [{"id": "%d", "type": "new", "subject": "acme", "data": {"bytes": %s}}]}' % (n, value.encode())
+                b'{"events": [{"id": "%d", "type": "new", "subject": "acme", "data": {"bytes": %s}}]}'
+                % (n, value.encode())
             )
         self.fold()
         meter = self._meter("bytes", "new", value_path="bytes")

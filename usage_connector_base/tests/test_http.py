@@ -10,7 +10,7 @@ from odoo.addons.usage_connector_base.ingestion.envelope import BATCH, PLAIN, SI
 
 from .common import OUTCOMES, UsageHttpCommon, to_json
 
-CONTROLLER = "odoo.addons.usage_connector_base.controllers.events"
+FORM = "application/x-www-form-urlencoded"
 
 # Requests that are refused as a whole: what, body, headers, status, code.
 REFUSED = [
@@ -29,7 +29,7 @@ REFUSED = [
     ("a list where one event is due", b"[]", {"Content-Type": SINGLE}, 400, "invalid_body"),
     ("plain text", b"{}", {"Content-Type": "text/plain"}, 415, "unsupported_media_type"),
     ("XML", b"<event/>", {"Content-Type": "application/xml"}, 415, "unsupported_media_type"),
-    ("what curl sends by itself", b'{"events": []}', {"Content-Type": "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"),
+    ("what curl sends by itself", b'{"events": []}', {"Content-Type": FORM}, 415, "unsupported_media_type"),
     ("no content type", b'{"events": []}', {"Content-Type": ""}, 415, "unsupported_media_type"),
     ("deflate", b"x", {"Content-Encoding": "deflate"}, 415, "unsupported_encoding"),
     ("gzip that is none", b'{"events": []}', {"Content-Encoding": "gzip"}, 400, "invalid_gzip"),
@@ -91,7 +91,9 @@ class TestContract(UsageHttpCommon):
 
     def test_gzip_of_each_media_type(self):
         for content_type, body in ((SINGLE, self.event("a")), (BATCH, [self.event("b")])):
-            response = self.post(gzip.compress(to_json(body)), content_type=content_type, headers={"Content-Encoding": "gzip"})
+            response = self.post(
+                gzip.compress(to_json(body)), content_type=content_type, headers={"Content-Encoding": "gzip"}
+            )
             self.assertEqual(self.outcomes(response.json()), {"accepted": 1})
 
     def test_every_outcome(self):
@@ -197,7 +199,7 @@ class TestRefused(UsageHttpCommon):
 
     def test_a_form_of_a_megabyte(self):
         """What a form parser would refuse in its own words is refused in ours."""
-        response = self.post(b"x=" + b"y" * 2**20, content_type="application/x-www-form-urlencoded")
+        response = self.post(b"x=" + b"y" * 2**20, content_type=FORM)
         self.assertRefused(response, 415, "unsupported_media_type")
 
     def test_a_multipart_form(self):

@@ -18,7 +18,9 @@ class TestOtherDoors(UsageHttpCommon):
 
     def json2(self, key, model="usage.source", method="search_count"):
         self.env.flush_all()
-        return self.url_open(f"/json/2/{model}/{method}", json={"domain": []}, headers={"Authorization": f"bearer {key}"})
+        return self.url_open(
+            f"/json/2/{model}/{method}", json={"domain": []}, headers={"Authorization": f"bearer {key}"}
+        )
 
     def test_json_2(self):
         self.assertEqual(self.json2(self.fitting).status_code, 200)

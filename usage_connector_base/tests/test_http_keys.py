@@ -24,7 +24,15 @@ class TestKeysOfRequests(UsageHttpCommon):
         self.assertUnauthorized(key="")
         self.assertUnauthorized(key="x")
         self.assertUnauthorized(key=self.key[:-1])
-        for header in ("", "Bearer", "Bearer ", f"Basic {self.key}", self.key, f"Bearer {self.key} x", f"Token {self.key}"):
+        for header in (
+            "",
+            "Bearer",
+            "Bearer ",
+            f"Basic {self.key}",
+            self.key,
+            f"Bearer {self.key} x",
+            f"Token {self.key}",
+        ):
             with self.subTest(header):
                 self.assertUnauthorized(key="", headers={"Authorization": header})
 
@@ -45,7 +53,9 @@ class TestKeysOfRequests(UsageHttpCommon):
         """A key belongs into the header: addresses end up in logs."""
         with mute_logger(CONTROLLER):
             response = self.url_open(
-                f"{self.URL}?key={self.key}&access_token={self.key}", data=b"{}", headers={"Content-Type": "application/json"}
+                f"{self.URL}?key={self.key}&access_token={self.key}",
+                data=b"{}",
+                headers={"Content-Type": "application/json"},
             )
         self.assertRefused(response, 401, "unauthorized")
 
@@ -70,10 +80,7 @@ class TestKeysOfRequests(UsageHttpCommon):
         self.assertEqual(codes, {200, 401})
 
     def test_expired(self):
-        self.env.cr.execute(
-            "UPDATE res_users_apikeys SET expiration_date = now() AT TIME ZONE 'UTC' - interval '1 minute' WHERE user_id = %s",
-            [self.source.user_id.id],
-        )
+        self.expire_keys()
         self.assertUnauthorized()
 
     def test_key_of_odoos_own_api(self):

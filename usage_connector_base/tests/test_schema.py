@@ -29,7 +29,9 @@ class TestSchema(TransactionCase):
 
     def indexes(self, table):
         """Definitions of the indexes of a table, by name."""
-        return dict(self.env.execute_query(SQL("SELECT indexname, indexdef FROM pg_indexes WHERE tablename = %s", table)))
+        return dict(
+            self.env.execute_query(SQL("SELECT indexname, indexdef FROM pg_indexes WHERE tablename = %s", table))
+        )
 
     def test_unique_constraints(self):
         for table, name, columns in (
@@ -65,13 +67,14 @@ class TestSchema(TransactionCase):
 
     def test_indexes_of_events(self):
         indexes = self.indexes("usage_event")
-        for columns in ("(id)", "(batch_id)", "(account_id, \"time\")"):
+        for columns in ("(id)", "(batch_id)", '(account_id, "time")'):
             self.assertTrue(any(columns in definition for definition in indexes.values()), columns)
 
     def test_columns_of_events(self):
         """Facts are stored in the types that keep them: JSONB, unlimited texts, 64-bit ids."""
         self.env.cr.execute(
-            "SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_name = 'usage_event'"
+            "SELECT column_name, data_type, is_nullable FROM information_schema.columns "
+            "WHERE table_name = 'usage_event'"
         )
         columns = {name: (kind, nullable) for name, kind, nullable in self.env.cr.fetchall()}
         self.assertEqual(columns["id"], ("bigint", "NO"))
@@ -87,7 +90,9 @@ class TestSchema(TransactionCase):
 
     def test_uninstalling_leaves_no_table(self):
         uninstall_hook(self.env)
-        self.env.cr.execute("SELECT relname FROM pg_class WHERE relname LIKE 'usage_event%' AND relkind IN ('r', 'p', 'S')")
+        self.env.cr.execute(
+            "SELECT relname FROM pg_class WHERE relname LIKE 'usage_event%' AND relkind IN ('r', 'p', 'S')"
+        )
         self.assertEqual(self.env.cr.fetchall(), [])
 
 

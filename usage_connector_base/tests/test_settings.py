@@ -29,9 +29,7 @@ class TestSettings(UsageCommon):
 
     def test_defaults(self):
         settings = self.env["res.config.settings"].create({})
-        self.assertEqual(
-            (settings.usage_max_events, settings.usage_max_body_bytes), (10_000, 16 * 1024 * 1024)
-        )
+        self.assertEqual((settings.usage_max_events, settings.usage_max_body_bytes), (10_000, 16 * 1024 * 1024))
         self.assertEqual((settings.usage_max_age_days, settings.usage_max_future_hours), (400, 24))
 
     def test_oldest_usage(self):

@@ -131,7 +131,9 @@ class TestApproval(UsageCommon):
         self.assertEqual(source.state, "approved")
 
     def test_other_changes_need_no_approval(self):
-        self.source.with_user(self.admin).write({"name": "Acme", "owner_id": self.operator.id, "environment": "production"})
+        self.source.with_user(self.admin).write(
+            {"name": "Acme", "owner_id": self.operator.id, "environment": "production"}
+        )
         self.assertEqual((self.source.state, self.source.approved_by_id), ("approved", self.second_admin))
 
     def test_company_stays(self):
@@ -197,14 +199,6 @@ class TestKeys(UsageCommon):
         with self.assertRaises(AccessDenied):
             self.authenticate(key)
 
-    def expire(self):
-        self.source._keys().flush_recordset()
-        self.env.cr.execute(
-            "UPDATE res_users_apikeys SET expiration_date = now() AT TIME ZONE 'UTC' - interval '1 second' WHERE user_id = %s",
-            [self.source.user_id.id],
-        )
-        self.env.invalidate_all()
-
     def test_sender(self):
         sender = self.authenticate(self.key)
         self.assertEqual((sender.source_id, sender.company_id), (self.source.id, self.company.id))
@@ -232,7 +226,9 @@ class TestKeys(UsageCommon):
     def test_usage_key_of_a_person(self):
         """A key opens the way for the API user of a source, and for nobody else."""
         tomorrow = fields.Datetime.now() + timedelta(days=1)
-        self.assertDenied(self.env["res.users.apikeys"].with_user(self.admin).sudo()._generate("usage", "own", tomorrow))
+        self.assertDenied(
+            self.env["res.users.apikeys"].with_user(self.admin).sudo()._generate("usage", "own", tomorrow)
+        )
 
     def test_usage_key_opens_nothing_else(self):
         check = self.env["res.users.apikeys"]._check_credentials
@@ -240,7 +236,7 @@ class TestKeys(UsageCommon):
         self.assertEqual(check(scope="usage", key=self.key), self.source.user_id.id)
 
     def test_expired(self):
-        self.expire()
+        self.expire_keys()
         self.assertDenied(self.key)
         self.assertEqual(self.source.key_count, 0)
 
@@ -288,7 +284,9 @@ class TestKeys(UsageCommon):
         checks = type(self.env["res.users.apikeys"])._check_credentials
         with (
             patch.object(usage_source, "KEY_CACHE_SECONDS", 10**10),
-            patch.object(type(self.env["res.users.apikeys"]), "_check_credentials", autospec=True, side_effect=checks) as check,
+            patch.object(
+                type(self.env["res.users.apikeys"]), "_check_credentials", autospec=True, side_effect=checks
+            ) as check,
         ):
             for _ in range(3):
                 self.authenticate(self.key)
@@ -303,7 +301,7 @@ class TestKeys(UsageCommon):
     def test_verified_again_after_a_while(self):
         """A key that expires, or is removed past Odoo, is not believed for long."""
         self.authenticate(self.key)
-        self.expire()
+        self.expire_keys()
         later = usage_source.time.time() + usage_source.KEY_CACHE_SECONDS
         with patch.object(usage_source.time, "time", return_value=later):
             self.assertDenied(self.key)
@@ -332,7 +330,9 @@ class TestKeys(UsageCommon):
         self.assertEqual(form.key, shown["context"]["default_key"], "it is shown in the dialog that follows")
 
     def test_dialog_stores_no_key(self):
-        self.env.cr.execute("SELECT 1 FROM information_schema.columns WHERE table_name='usage_key_wizard' AND column_name='key'")
+        self.env.cr.execute(
+            "SELECT 1 FROM information_schema.columns WHERE table_name='usage_key_wizard' AND column_name='key'"
+        )
         self.assertFalse(self.env.cr.fetchall())
 
     def test_dialog_bounds_the_days(self):

@@ -82,7 +82,9 @@ class TestScreens(UsageCommon):
                 group = safe_eval(node.get("context") or "{}").get("group_by")
                 if group:
                     with self.subTest(action=action.name, group=group):
-                        groups = self.env[action.res_model].with_user(person).formatted_read_group([], [group], ["__count"])
+                        groups = (
+                            self.env[action.res_model].with_user(person).formatted_read_group([], [group], ["__count"])
+                        )
                         self.assertTrue(groups)
 
     def test_pivots_and_graphs(self):
@@ -125,7 +127,9 @@ class TestScreens(UsageCommon):
             for kind, view in self.views(action, self.admin).items():
                 for node in view.iter("button"):
                     if node.get("type") == "object":
-                        self.assertTrue(callable(getattr(self.env[action.res_model], node.get("name"))), (kind, node.get("name")))
+                        self.assertTrue(
+                            callable(getattr(self.env[action.res_model], node.get("name"))), (kind, node.get("name"))
+                        )
 
     def test_viewer_sees_no_button_that_changes(self):
         """What a person may not do is not offered to them."""
@@ -156,7 +160,9 @@ class TestScreens(UsageCommon):
         views = self.env["res.partner"].with_user(self.viewer).get_view(view_type="form")
         self.assertIn("action_view_usage", views["arch"])
         nobody = self._person("nobody", "base.group_user")
-        self.assertNotIn("action_view_usage", self.env["res.partner"].with_user(nobody).get_view(view_type="form")["arch"])
+        self.assertNotIn(
+            "action_view_usage", self.env["res.partner"].with_user(nobody).get_view(view_type="form")["arch"]
+        )
 
 
 @tagged("post_install", "-at_install")
