@@ -14,6 +14,7 @@ from decimal import Decimal, getcontext
 from threading import Barrier
 
 import psutil
+
 from scenario import sender
 from scenario.people import Staff
 from scenario.stage import Stage

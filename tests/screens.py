@@ -97,9 +97,8 @@ class Walk:
 
     def _switch_views(self, title: str) -> None:
         """Look at every view of an action and come back to its first one."""
-        names = self.page.locator(".o_cp_switch_buttons button.o_switch_view").evaluate_all(
-            "buttons => buttons.map(button => [...button.classList].find(c => c.startsWith('o_') && c !== 'o_switch_view'))"
-        )
+        buttons = self.page.locator(".o_cp_switch_buttons button.o_switch_view").all()
+        names = [_view_class(button.get_attribute("class")) for button in buttons]
         for name in names[1:]:
             self.page.click(f".o_cp_switch_buttons button.{name}")
             self.look(f"{title} {name[2:]}")
@@ -128,6 +127,11 @@ class Walk:
         for number in range(1, tabs.count()):
             tabs.nth(number).click()
             self.look(f"{title} form {tabs.nth(number).inner_text()}")
+
+
+def _view_class(classes: str) -> str:
+    """The class that tells a view's button from the others, such as `o_list`."""
+    return next(name for name in classes.split() if name.startswith("o_") and name != "o_switch_view")
 
 
 def main(url: str, login: str, password: str, folder: str) -> int:

@@ -6,11 +6,12 @@ import re
 from datetime import date, datetime, timedelta
 
 import pytest
-from harness import Product
 from playwright.sync_api import expect
+from screens import Walk
+
+from harness import Product
 from scenario.people import ADMINISTRATOR, PASSWORD
 from scenario.story import Customer, Meter, Plan, Price, Tier
-from screens import Walk
 
 pytestmark = pytest.mark.browser
 
@@ -29,6 +30,12 @@ PLAN = Plan(
         Price("reports", "package", package_size="10", package_amount="5.00", included="4"),
     ),
 )
+
+DETECT = """
+from datetime import datetime
+env["usage.signal.rule"]._detect(datetime.fromisoformat("{day} 23:00:00"))
+env.cr.commit()
+"""
 
 
 def month_before(today: date) -> datetime:
@@ -51,7 +58,7 @@ def product(environment, server, shell):
     product.wait_counted()
     stage.subscribe(customers, start)
     rate(product, start)
-    shell(f"from odoo import fields\nenv['usage.signal.rule']._detect(fields.Datetime.to_datetime('{start.date()} 23:00:00')); env.cr.commit()")
+    shell(DETECT.format(day=start.date()))
     return product
 
 

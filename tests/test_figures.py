@@ -6,6 +6,7 @@ import json
 from decimal import Decimal
 
 import pytest
+
 import traces
 from harness import Product
 from scenario.story import Customer, Meter, Plan, Price, Tier

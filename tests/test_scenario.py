@@ -8,6 +8,7 @@ from collections import Counter
 from datetime import date, datetime, timedelta
 
 import pytest
+
 import traces
 from benchmarks._measure import beside_floor
 from scenario import sender

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -64,6 +65,13 @@ def platform(paths: list[Path] | None) -> Saas | EventFiles:
         return EventFiles(paths) if paths else Saas()
     except EventFileError as error:
         raise environment.Failure(str(error)) from None
+
+
+@contextmanager
+def alone(env: environment.Environment) -> Iterator[None]:
+    """Wait for another demo, whose database would otherwise be replaced under its server."""
+    with environment.cache.lock(env.cache / "demo.lock", "another demo runs, until its end or Ctrl-C"):
+        yield
 
 
 def prepare_company(env: environment.Environment, database: str, story: Story | None) -> None:

@@ -85,9 +85,7 @@ class Staff:
                 "password": PASSWORD,
                 "email": f"{person.login}@nimbus.example",
                 "tz": "UTC",
-                "group_ids": [
-                    [6, 0, [groups[x] for x in ("base.group_user", *person.groups) if groups[x]]]
-                ],
+                "group_ids": [[6, 0, [groups[x] for x in ("base.group_user", *person.groups) if groups[x]]]],
             }
             for person in people
             if person.login not in known

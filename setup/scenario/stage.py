@@ -71,9 +71,7 @@ class Stage:
         """Companies, and the platform's accounts mapped to them; the operator's work."""
         operator, salesperson = self.staff["olga"], self.staff["sam"].uid
         for some in _chunks(customers):
-            values = [
-                {"name": c.name, "email": c.email, "is_company": True, "user_id": salesperson} for c in some
-            ]
+            values = [{"name": c.name, "email": c.email, "is_company": True, "user_id": salesperson} for c in some]
             ids = operator.create("res.partner", values)
             self.partner_ids.update({c.name: id_ for c, id_ in zip(some, ids, strict=True)})
             operator.create("usage.account", [a for c in some for a in self._accounts(c)])
@@ -84,7 +82,6 @@ class Stage:
             {"source_id": self.source_id, "external_id": account, "partner_id": partner}
             for account in customer.accounts
         ]
-
 
     # --- billing ---------------------------------------------------------------------
 

@@ -430,8 +430,8 @@ class TestManyAtOnce(UsageBillingCommon):
     def test_looking_for_usage_that_is_billed_twice(self):
         self.few.action_activate()
         self.many.action_activate()
-        queries_of_few = self.queries(self.few.line_ids._check_billed_once)
-        self.assertLess(self.queries(self.many.line_ids._check_billed_once), queries_of_few + 3)
+        queries_of_few = self.queries(lambda: self.few.line_ids._check_billed_once())
+        self.assertLess(self.queries(lambda: self.many.line_ids._check_billed_once()), queries_of_few + 3)
 
 
 @tagged("post_install", "-at_install")

@@ -67,11 +67,12 @@ def decompress(body, encoding, max_bytes):
     """The body of a request with its Content-Encoding undone.
 
     :param str encoding: value of the Content-Encoding header, or None
-    :param int max_bytes: bound of the result, against decompression bombs
+    :param int max_bytes: bound of the result, against decompression bombs and bodies of unknown length
     :raises Refusal: 413 over the bound, 415 for an encoding other than gzip, 400 for broken gzip
     """
     encoding = (encoding or "identity").lower()
     if encoding == "identity":
+        check_size(len(body), max_bytes, "Bytes of the body", "too_many_bytes")
         return body
     if encoding not in ("gzip", "x-gzip"):
         raise Refusal(415, "unsupported_encoding", "Content-Encoding may be gzip or absent.")

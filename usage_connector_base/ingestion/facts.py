@@ -19,9 +19,7 @@ MAX_DECIMALS = 18
 
 # CloudEvents attributes that we store in columns, and those that belong to the transport:
 # neither is repeated in ``attributes``.
-_COLUMNS = frozenset(
-    ("specversion", "id", "type", "subject", "time", "data", "tenant", "subscription", "user")
-)
+_COLUMNS = frozenset(("specversion", "id", "type", "subject", "time", "data", "tenant", "subscription", "user"))
 _TRANSPORT = frozenset(("traceparent", "tracestate", "correlationid"))
 _KNOWN = _COLUMNS | _TRANSPORT
 _REFERENCES = ("tenant", "subscription", "user")
@@ -233,4 +231,3 @@ def _digest(content):
 def limits_at(now, max_age_days, max_future_hours):
     """The accepted range of times around ``now`` (naive UTC)."""
     return Limits(now - timedelta(days=max_age_days), now + timedelta(hours=max_future_hours))
-

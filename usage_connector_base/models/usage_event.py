@@ -128,11 +128,12 @@ class UsageEvent(models.Model):
         }
         return Domain.OR(domains[state] for state in value if state in domains)
 
+    # Facts: nothing is handed on to super, whoever asks.
     @api.model_create_multi
-    def create(self, vals_list):
+    def create(self, vals_list):  # pylint: disable=method-required-super
         raise UserError(self.env._("Events are sent through the API: they are never entered by hand."))
 
-    def write(self, vals):
+    def write(self, vals):  # pylint: disable=method-required-super
         raise UserError(self.env._("An event is a fact and is never edited: send a correction."))
 
     @api.ondelete(at_uninstall=False)

@@ -125,7 +125,7 @@ class UsageIngestion(models.AbstractModel):
         query = SQL(
             "SELECT replace(key::text, '-', ''), replace(fingerprint::text, '-', '') FROM usage_event_key "
             "WHERE key = ANY(%s::uuid[])",
-            "{%s}" % ",".join([fact.key for fact in read.values()]),
+            f"{{{','.join([fact.key for fact in read.values()])}}}",
         )
         known = dict(self.env.execute_query(query)) if read else {}
         if not known:
@@ -155,7 +155,8 @@ class UsageIngestion(models.AbstractModel):
 
     def _known_accounts(self, sender, subjects):
         query = SQL(
-            "SELECT external_id, id, partner_id IS NOT NULL FROM usage_account WHERE source_id = %s AND external_id = ANY(%s)",
+            "SELECT external_id, id, partner_id IS NOT NULL FROM usage_account "
+            "WHERE source_id = %s AND external_id = ANY(%s)",
             sender.source_id,
             list(subjects),
         )

@@ -74,12 +74,11 @@ class UsageSource(models.Model):
     )
     prepared_by_id = fields.Many2one(
         "res.users",
-        string="Prepared By",
         readonly=True,
         copy=False,
         help="Who set up what there is to approve, and so cannot approve it.",
     )
-    approved_by_id = fields.Many2one("res.users", string="Approved By", readonly=True, copy=False)
+    approved_by_id = fields.Many2one("res.users", readonly=True, copy=False)
     approved_date = fields.Datetime(
         string="Approved On", readonly=True, copy=False, help="When the source was last approved (UTC)."
     )

@@ -198,6 +198,6 @@ class TestPartner(UsageCommon):
         person = self._person("nobody", "base.group_user", "base.group_partner_manager")
         partner = self.customer.with_user(person)
         with self.assertRaises(AccessError):
-            partner.usage_account_count  # noqa: B018
+            partner.read(["usage_account_count"])
         self.assertEqual(partner.read(["name"])[0]["name"], "Acme Ltd")
         partner.name = "Acme Limited"

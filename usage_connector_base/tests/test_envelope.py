@@ -1,5 +1,6 @@
 import doctest
 import gzip
+import tracemalloc
 import zlib
 from decimal import Decimal
 
@@ -169,7 +170,8 @@ class TestDecompress(EnvelopeCase):
 
     def test_not_compressed(self):
         for encoding in (None, "", "identity"):
-            self.assertEqual(decompress(self.BODY, encoding, 10), self.BODY)
+            self.assertEqual(decompress(self.BODY, encoding, len(self.BODY)), self.BODY)
+            self.assertRefusal(413, "too_many_bytes", decompress, self.BODY, encoding, len(self.BODY) - 1)
 
     def test_gzip(self):
         self.assertEqual(decompress(gzip.compress(self.BODY), "gzip", 1000), self.BODY)
@@ -184,8 +186,11 @@ class TestDecompress(EnvelopeCase):
     def test_bomb(self):
         """A kilobyte that unpacks to megabytes is never unpacked further than the limit."""
         bomb = gzip.compress(b" " * 50_000_000)
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
         message = self.assertRefusal(413, "too_many_bytes", decompress, bomb, "gzip", 1_000_000)
         self.assertIn("1000000", message)
+        self.assertLess(tracemalloc.get_traced_memory()[1], 5_000_000, "bytes at the peak")
 
     def test_one_byte_too_many(self):
         packed = gzip.compress(self.BODY)

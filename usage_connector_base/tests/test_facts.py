@@ -23,7 +23,7 @@ NESTED = MeterSpec("nested", ("usage", "tokens"), (("meta", "model"),))
 
 
 class FactsCase(BaseCase):
-    def read(self, *meters, source_id=1, raw=None, **values):
+    def fact(self, *meters, source_id=1, raw=None, **values):
         """Fact of a well-formed event with changes; a value of None leaves an attribute out.
 
         :param bytes raw: JSON of the whole event, instead
@@ -35,14 +35,14 @@ class FactsCase(BaseCase):
 
     def assertRejected(self, code, *meters, **values):
         with self.assertRaises(Rejection) as caught:
-            self.read(*meters, **values)
+            self.fact(*meters, **values)
         self.assertEqual(caught.exception.code, code)
         return caught.exception.message
 
     def value(self, number, meter=TOKENS):
         """The counted value of an event whose JSON has this number."""
         raw = b'{"id": "1", "type": "t", "subject": "s", "data": {"tokens": %s}}' % number.encode()
-        return self.read(meter, raw=raw).data["tokens"]
+        return self.fact(meter, raw=raw).data["tokens"]
 
 
 @tagged("post_install", "-at_install")
@@ -53,13 +53,13 @@ class TestEnvelopeAttributes(FactsCase):
         self.assertGreater(result.attempted, 0)
 
     def test_smallest_event(self):
-        fact = self.read()
+        fact = self.fact()
         self.assertEqual((fact.event_id, fact.type, fact.subject), ("e-1", "t", "acme"))
         self.assertEqual((fact.time, fact.data, fact.attributes), (None, {}, None))
         self.assertEqual((fact.tenant_ref, fact.subscription_ref, fact.user_ref), (None, None, None))
 
     def test_every_attribute(self):
-        fact = self.read(
+        fact = self.fact(
             specversion="1.0",
             time="2026-01-31T23:59:59Z",
             data={"tokens": 3},
@@ -84,7 +84,7 @@ class TestEnvelopeAttributes(FactsCase):
             self.assertRejected("not_an_object", raw=raw)
 
     def test_specversion(self):
-        self.assertTrue(self.read(specversion="1.0"))
+        self.assertTrue(self.fact(specversion="1.0"))
         for version in ("0.3", "1.1", "1", "", 1, 1.0, True, {}):
             self.assertRejected("specversion_unsupported", specversion=version)
         self.assertRejected(
@@ -96,28 +96,28 @@ class TestEnvelopeAttributes(FactsCase):
             for value in (None, "", "x" * 256, 1, 1.5, True, {}, []):
                 with self.subTest(name=name, value=value):
                     self.assertRejected(f"{name}_invalid", **{name: value})
-            self.assertTrue(self.read(**{name: "x" * 255}))
-            self.assertTrue(self.read(**{name: "é😀 /?#'\"\\"}))
+            self.assertTrue(self.fact(**{name: "x" * 255}))
+            self.assertTrue(self.fact(**{name: "é😀 /?#'\"\\"}))
 
     def test_references(self):
         for name in ("tenant", "subscription", "user"):
             for value in ("", "x" * 256, 1, False, {}, []):
                 with self.subTest(name=name, value=value):
                     self.assertRejected("reference_invalid", **{name: value})
-            self.assertEqual(getattr(self.read(**{name: "x" * 255}), f"{name}_ref"), "x" * 255)
+            self.assertEqual(getattr(self.fact(**{name: "x" * 255}), f"{name}_ref"), "x" * 255)
 
     def test_reference_null_is_none(self):
-        self.assertIsNone(self.read(raw=b'{"id": "1", "type": "t", "subject": "s", "tenant": null}').tenant_ref)
+        self.assertIsNone(self.fact(raw=b'{"id": "1", "type": "t", "subject": "s", "tenant": null}').tenant_ref)
 
     def test_data(self):
-        self.assertEqual(self.read(data={}).data, {})
-        self.assertEqual(self.read(raw=b'{"id": "1", "type": "t", "subject": "s", "data": null}').data, {})
+        self.assertEqual(self.fact(data={}).data, {})
+        self.assertEqual(self.fact(raw=b'{"id": "1", "type": "t", "subject": "s", "data": null}').data, {})
         for data in ("text", 1, True, [], [{"tokens": 1}]):
             self.assertRejected("data_invalid", data=data)
 
     def test_size(self):
         room = MAX_DATA - 200
-        self.assertTrue(self.read(data={"text": "x" * room}))
+        self.assertTrue(self.fact(data={"text": "x" * room}))
         self.assertRejected("data_too_large", data={"text": "x" * MAX_DATA})
         self.assertRejected("data_too_large", extension="x" * MAX_DATA)
         self.assertRejected("data_too_large", data={"text": "é" * (MAX_DATA // 2)})
@@ -139,7 +139,7 @@ class TestEnvelopeAttributes(FactsCase):
 
     def test_text_that_looks_like_nul(self):
         """A backslash and the letters u0000 are six ordinary characters."""
-        self.assertEqual(self.read(data={"path": r"C:\u0000"}).data, {"path": r"C:\u0000"})
+        self.assertEqual(self.fact(data={"path": r"C:\u0000"}).data, {"path": r"C:\u0000"})
 
     def test_every_message_says_what_to_do(self):
         for code in REJECTIONS:
@@ -164,13 +164,13 @@ class TestTime(FactsCase):
             ("2026-01-31T23:59:59.123456Z", datetime(2026, 1, 31, 23, 59, 59, 123456)),
         ):
             with self.subTest(text):
-                self.assertEqual(self.read(time=text).time, expected)
-                self.assertIsNone(self.read(time=text).time.tzinfo)
+                self.assertEqual(self.fact(time=text).time, expected)
+                self.assertIsNone(self.fact(time=text).time.tzinfo)
 
     def test_digits_of_a_fraction_never_move_the_second(self):
         """A nanosecond clock's last instant of a month is not the next month."""
         self.assertEqual(
-            self.read(time="2026-01-31T23:59:59.999999999Z").time, datetime(2026, 1, 31, 23, 59, 59, 999999)
+            self.fact(time="2026-01-31T23:59:59.999999999Z").time, datetime(2026, 1, 31, 23, 59, 59, 999999)
         )
 
     def test_no_zone(self):
@@ -210,8 +210,8 @@ class TestTime(FactsCase):
 
     def test_limits_are_inclusive(self):
         latest, earliest = NOW + timedelta(hours=24), NOW - timedelta(days=400)
-        self.assertEqual(self.read(time=f"{latest.isoformat()}Z").time, latest)
-        self.assertEqual(self.read(time=f"{earliest.isoformat()}Z").time, earliest)
+        self.assertEqual(self.fact(time=f"{latest.isoformat()}Z").time, latest)
+        self.assertEqual(self.fact(time=f"{earliest.isoformat()}Z").time, earliest)
 
     def test_beyond_the_limits(self):
         second = timedelta(seconds=1)
@@ -227,7 +227,7 @@ class TestTime(FactsCase):
 
     def test_limits_compare_in_utc(self):
         """Local midnight of a far zone is still, or already, within the limits."""
-        self.assertTrue(self.read(time="2026-02-03T01:00:00+14:00"))
+        self.assertTrue(self.fact(time="2026-02-03T01:00:00+14:00"))
         self.assertRejected("time_in_future", time="2026-02-02T01:00:00-12:00")
 
 
@@ -262,21 +262,21 @@ class TestMeterValues(FactsCase):
         self.assertIn("data.usage.tokens", message)
 
     def test_nested_value(self):
-        self.assertTrue(self.read(NESTED, data={"usage": {"tokens": 1}, "meta": {"model": "large"}}))
+        self.assertTrue(self.fact(NESTED, data={"usage": {"tokens": 1}, "meta": {"model": "large"}}))
         for data in ({}, {"usage": None}, {"usage": 5}, {"usage": "tokens"}, {"usage": [1]}, {"usage.tokens": 1}):
             with self.subTest(data=data):
                 self.assertRejected("value_missing", NESTED, data=data)
 
     def test_every_meter_of_the_type_is_asked(self):
         other = MeterSpec("bytes", ("bytes",), ())
-        self.assertTrue(self.read(TOKENS, other, data={"tokens": 1, "bytes": 2}))
+        self.assertTrue(self.fact(TOKENS, other, data={"tokens": 1, "bytes": 2}))
         self.assertIn("bytes", self.assertRejected("value_missing", TOKENS, other, data={"tokens": 1}))
 
     def test_counting_needs_no_value(self):
-        self.assertTrue(self.read(MeterSpec("requests", (), ()), data={}))
+        self.assertTrue(self.fact(MeterSpec("requests", (), ()), data={}))
 
     def test_without_a_meter_anything_is_stored(self):
-        self.assertEqual(self.read(data={"tokens": "many"}).data, {"tokens": "many"})
+        self.assertEqual(self.fact(data={"tokens": "many"}).data, {"tokens": "many"})
 
     def test_dimensions(self):
         meter = MeterSpec("requests", (), (("model",), ("meta", "region")))
@@ -287,7 +287,7 @@ class TestMeterValues(FactsCase):
             {"model": 5, "meta": {"region": True}},
             {"model": "", "meta": "eu"},
         ):
-            self.assertEqual(self.read(meter, data=data).data, data)
+            self.assertEqual(self.fact(meter, data=data).data, data)
         for data in ({"model": {}}, {"model": []}, {"model": "x" * 201}, {"meta": {"region": ["eu"]}}):
             self.assertRejected("dimension_invalid", meter, data=data)
 
@@ -297,17 +297,17 @@ class TestIdentity(FactsCase):
     """The key says which event it is, the fingerprint what it says."""
 
     def fingerprint(self, raw):
-        return self.read(raw=raw).fingerprint
+        return self.fact(raw=raw).fingerprint
 
     def test_key(self):
-        self.assertEqual(self.read().key, self.read(time="2026-01-31T00:00:00Z", data={"a": 1}).key)
-        self.assertEqual(self.read().key, facts.event_key(1, "e-1"))
-        self.assertNotEqual(self.read().key, self.read(source_id=2).key)
-        self.assertNotEqual(self.read().key, self.read(id="e-2").key)
-        self.assertNotEqual(self.read(source_id=1, id="1:x").key, self.read(source_id=11, id=":x").key)
+        self.assertEqual(self.fact().key, self.fact(time="2026-01-31T00:00:00Z", data={"a": 1}).key)
+        self.assertEqual(self.fact().key, facts.event_key(1, "e-1"))
+        self.assertNotEqual(self.fact().key, self.fact(source_id=2).key)
+        self.assertNotEqual(self.fact().key, self.fact(id="e-2").key)
+        self.assertNotEqual(self.fact(source_id=1, id="1:x").key, self.fact(source_id=11, id=":x").key)
 
     def test_fingerprint_sees_content(self):
-        base = self.read(time="2026-01-31T00:00:00Z", data={"a": 1}, tenant="t")
+        base = self.fact(time="2026-01-31T00:00:00Z", data={"a": 1}, tenant="t")
         for change in (
             {"type": "other"},
             {"subject": "other"},
@@ -324,18 +324,18 @@ class TestIdentity(FactsCase):
         ):
             with self.subTest(change=change):
                 values = {"time": "2026-01-31T00:00:00Z", "data": {"a": 1}, "tenant": "t", **change}
-                self.assertNotEqual(self.read(**values).fingerprint, base.fingerprint)
-                self.assertEqual(self.read(**values).key, base.key)
+                self.assertNotEqual(self.fact(**values).fingerprint, base.fingerprint)
+                self.assertEqual(self.fact(**values).key, base.key)
 
     def test_fingerprint_does_not_see_transport(self):
-        base = self.read().fingerprint
+        base = self.fact().fingerprint
         for change in (
             {"traceparent": "00-a-b-01"},
             {"tracestate": "a=1"},
             {"correlationid": "x"},
             {"specversion": "1.0"},
         ):
-            self.assertEqual(self.read(**change).fingerprint, base)
+            self.assertEqual(self.fact(**change).fingerprint, base)
 
     def test_ways_to_write_the_same(self):
         """Order of names, white space, escapes, the zone of a time, absent and null data: all the same."""
@@ -356,7 +356,7 @@ class TestIdentity(FactsCase):
         )
 
     def test_order_of_a_list_matters(self):
-        self.assertNotEqual(self.read(data={"a": [1, 2]}).fingerprint, self.read(data={"a": [2, 1]}).fingerprint)
+        self.assertNotEqual(self.fact(data={"a": [1, 2]}).fingerprint, self.fact(data={"a": [2, 1]}).fingerprint)
 
     def test_ways_to_write_a_number(self):
         """1.0, 1.00 and 1e0 are one number: a sender that restarts in another language is no conflict."""
@@ -378,7 +378,7 @@ class TestIdentity(FactsCase):
         )
 
     def test_stored_number_has_every_digit(self):
-        fact = self.read(
+        fact = self.fact(
             raw=b'{"id":"1","type":"t","subject":"s","data":{"a":0.10000000000000001,"b":12345678901234567890}}'
         )
         self.assertEqual(facts.dump(fact.data), '{"a":0.10000000000000001,"b":12345678901234567890}')
@@ -388,10 +388,10 @@ class TestIdentity(FactsCase):
         chance = random.Random(2026)
         for round_number in range(200):
             data = self._random_object(chance, 3)
-            fingerprint = self.read(data=data).fingerprint
+            fingerprint = self.fact(data=data).fingerprint
             with self.subTest(round=round_number, data=data):
-                self.assertEqual(self.read(data=self._shuffled(chance, data)).fingerprint, fingerprint)
-                self.assertNotEqual(self.read(data={**data, "one more": chance.random()}).fingerprint, fingerprint)
+                self.assertEqual(self.fact(data=self._shuffled(chance, data)).fingerprint, fingerprint)
+                self.assertNotEqual(self.fact(data={**data, "one more": chance.random()}).fingerprint, fingerprint)
 
     def _random_object(self, chance, depth):
         names = chance.sample("abcdefgh", chance.randint(0, 5))

@@ -206,6 +206,16 @@ class TestRefused(UsageHttpCommon):
         response = self.post(b"--x\r\n\r\n--x--", content_type="multipart/form-data; boundary=x")
         self.assertRefused(response, 415, "unsupported_media_type")
 
+    def test_chunks_of_unknown_length(self):
+        """A request that does not say how long it is gets no further than the others."""
+
+        def post(*chunks):
+            headers = {"Content-Type": PLAIN, "Authorization": f"Bearer {self.key}"}
+            return self.url_open(self.URL, data=iter(chunks), headers=headers, method="POST")
+
+        self.assertEqual(post(b'{"events"', b": []}").json()["accepted"], 0)
+        self.assertRefused(post(b'{"events": []}', *[b" " * 1_000_000] * 17), 413, "too_many_bytes")
+
     def test_as_deep_as_can_be_read(self):
         """However deep an event is nested, it is either stored or refused, and never an error."""
 

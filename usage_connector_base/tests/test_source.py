@@ -103,7 +103,7 @@ class TestApproval(UsageCommon):
             self.draft(**values),
             self.env["usage.source"]
             .with_user(self.admin)
-            .with_context({f"default_{name}": value for name, value in values.items()})
+            .with_context(**{f"default_{name}": value for name, value in values.items()})
             .create({"name": "By context", "code": "by-context"}),
             self.source.with_user(self.admin).copy({"code": "copy"}),
         ]
