@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).resolve().parents[1]
-SHARED = Path(os.environ.get("USAGE_SHARED") or REPO.parent / "shared/data")
 ADDONS = ["usage_connector_base", "usage_billing", "usage_crm_signals"]
 DATABASE = os.environ.get("USAGE_TEST_DATABASE") or "test_system"  # two runs at once take two names
 
 sys.path.insert(0, str(REPO / "setup"))
+from shared import SHARED
+
 import environment as setup_environment
 
 
@@ -113,7 +114,7 @@ def shell(environment, server):
 
 @pytest.fixture(scope="session")
 def shared_data():
-    """The folder of recorded traces; tests that use it are left out where it is missing."""
+    """The folder of recorded data; tests that use it are left out where it is missing."""
     return SHARED
 
 

@@ -19,17 +19,17 @@ DEMO = str(Path(__file__).resolve().parents[1] / "setup/demo")
 
 # What the invented month comes to, on whatever day it is run.
 FIGURES = {
-    "events_sent": 0,
-    "accepted": 0,
-    "duplicate": 0,
+    "events_sent": 94_983,
+    "accepted": 93_370,
+    "duplicate": 1_125,
     "conflict": 24,
     "quarantined": 400,
     "rejected": 64,
     "statements": 188,
     "invoices_posted": 188,
-    "amount_untaxed": "",
-    "opportunities": 0,
-    "activities": 0,
+    "amount_untaxed": "65689.17",
+    "opportunities": 35,
+    "activities": 57,
     "reconciliation_difference": "0.00",
 }
 
@@ -64,7 +64,7 @@ def test_the_invented_month_comes_to_the_same_figures_every_time(environment):
     assert run() == FIGURES
 
 
-def test_empty_serves_one_source_and_leaves_nothing_running(environment):
+def test_empty_serves_one_source_and_leaves_nothing_running(environment, shared_data):
     with serving("--empty") as (facts, process):
         answer = post(facts["endpoint"], facts["key"], next(traces.llm_events()) | {"time": None})
         assert (answer["quarantined"], answer["events"][0]["code"]) == (1, "meter_unknown")
@@ -73,7 +73,7 @@ def test_empty_serves_one_source_and_leaves_nothing_running(environment):
         urllib.request.urlopen(facts["url"], timeout=5)
 
 
-def test_anybodys_events_are_billed(environment, tmp_path):
+def test_anybodys_events_are_billed(environment, shared_data, tmp_path):
     path = tmp_path / "events.jsonl"
     path.write_text("".join(f"{json.dumps(event)}\n" for event in traces.llm_events()))
     figures = run("--events", str(path))

@@ -36,6 +36,7 @@ def product(request, environment, server, shell):
     return Product(environment, server, request.cls.SOURCE)
 
 
+@pytest.mark.usefixtures("shared_data")
 class TestLlmTrace:
     """19,366 requests of a chat service, one customer, two prices."""
 
@@ -135,6 +136,7 @@ class TestLlmTrace:
         assert sorted(map(Decimal, rows.split())) == [Decimal("-11.18"), Decimal("-5.21")]
 
 
+@pytest.mark.usefixtures("shared_data")
 class TestAccessLog:
     """10,000 lines of a web server, most of whose clients are nobody we know."""
 

@@ -200,6 +200,7 @@ class TestSender:
         assert sender._lane("text", 2) in (0, 1)
 
 
+@pytest.mark.usefixtures("shared_data")
 class TestTraces:
     """The traces are what their README says."""
 

@@ -1,6 +1,6 @@
 """Two real traces as CloudEvents: one event a row or line, whose number is its id.
 
-The rows are those of `data/`; what they are and where they come from stands in its README.
+The rows are those of the shared folder's `data/`; its README says where they come from.
 Run as a program it writes one of them as JSON Lines, fit for `setup/demo --events FILE`:
 
     python tests/traces.py llm > llm.jsonl
@@ -16,9 +16,10 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 
-DATA = Path(__file__).parent / "data"
+from shared import SHARED
+
+DATA = SHARED / "data"
 LLM_TRACE = DATA / "llm_chat_trace_2023.csv.gz"
 ACCESS_LOG = DATA / "http_access_2015.log.gz"
 

@@ -76,7 +76,7 @@ class Arena:
 @contextmanager
 def arena() -> Iterator[Arena]:
     """A fresh database and a multi-process server on it, gone again at the end."""
-    with environment.prepare() as env:
+    with environment.prepare() as env, environment.cache.lock(env.cache / "bench.lock", "another benchmark runs"):
         env.create_database(DATABASE, ["usage_connector_base"])
         path = f"--addons-path={_addons_path(env)}"
         with environment.step("Installing the floor's routes"):

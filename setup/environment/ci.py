@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,8 @@ EXAMPLES = """what can be named:
   an addon            {addons}: its own tests
   Odoo test tags      /usage_billing:TestStatement.test_approval
   a file, a test      tests/test_server.py, tests/test_server.py::test_restart
-"""
+
+--conformance FILE, alone: hold the rating core against a file of pricing cases."""
 
 
 @dataclass
@@ -49,6 +51,8 @@ def read_config() -> dict:
 def main(arguments: list[str]) -> int:
     """Run what `arguments` select and return the exit code."""
     config = read_config()
+    if arguments[:1] == ["--conformance"]:
+        return conformance(arguments[1:])
     plan = planned(config, parse(config, arguments))
     with prepare(browser=any(stage.get("chromium") for stage in plan.values())) as env:
         require_versions(config, env)
@@ -59,6 +63,11 @@ def main(arguments: list[str]) -> int:
         say("error: nothing was run")
     print(total, flush=True)
     return 0 if total.good else 1
+
+
+def conformance(files: list[str]) -> int:
+    """Hold the rating core against files of pricing cases; the last line counts them by outcome."""
+    return subprocess.run([sys.executable, REPO / "tests/rating/conformance.py", *files], check=False).returncode
 
 
 def parse(config: dict, arguments: list[str]) -> Selection:

@@ -1,20 +1,14 @@
-"""Cases of other billing engines: those given, and more of the same engines."""
-
-from pathlib import Path
+"""Cases of other billing engines."""
 
 import conformance
-import pytest
-
-HERE = Path(__file__).parent
 
 
 def failures(results):
     return [(each.case["id"], each.outcome, each.reason) for each in results if each.outcome != "passed"]
 
 
-@pytest.mark.parametrize("name", ["cases.json", "more_cases.json"])
-def test_all_cases_pass(name):
-    assert failures(conformance.check_file(HERE / name)) == []
+def test_all_cases_pass(shared_data):
+    assert failures(conformance.check_file(shared_data / "conformance/cases.json")) == []
 
 
 def test_summary_counts_outcomes():
@@ -42,8 +36,8 @@ def test_at_most_five_models_diverge():
     assert all(conformance.DIVERGENT.values())
 
 
-def test_the_command_says_what_failed_and_ends_with_the_counts(capsys):
-    assert conformance.main([str(HERE / "cases.json")]) == 0
+def test_the_command_says_what_failed_and_ends_with_the_counts(capsys, shared_data):
+    assert conformance.main([str(shared_data / "conformance/cases.json")]) == 0
     assert capsys.readouterr().out == "170 passed, 0 failed, 0 divergent, 0 unsupported\n"
 
 

@@ -1,6 +1,6 @@
 from lxml import etree
 
-from odoo.tests import tagged
+from odoo.tests import Form, tagged
 from odoo.tools.safe_eval import safe_eval
 
 from .common import ADDON, UsageCommon
@@ -163,6 +163,75 @@ class TestScreens(UsageCommon):
         self.assertNotIn(
             "action_view_usage", self.env["res.partner"].with_user(nobody).get_view(view_type="form")["arch"]
         )
+
+
+@tagged("post_install", "-at_install")
+class TestForms(UsageCommon):
+    """What a person enters, in the forms as they are."""
+
+    def form(self, model, person, record=None):
+        records = record.with_user(person) if record else self.env[model].with_user(person)
+        return Form(records)
+
+    def test_source(self):
+        with self.form("usage.source", self.admin) as form:
+            form.name, form.code, form.environment = "Acme", "acme", "staging"
+        source = form.record
+        self.assertEqual((source.state, source.owner_id, source.company_id), ("draft", self.admin, self.company))
+        with self.form("usage.source", self.admin, source) as form:
+            form.name = "Acme Cloud"
+        self.assertEqual(source.name, "Acme Cloud")
+
+    def test_source_shows_what_nobody_enters(self):
+        form = self.form("usage.source", self.admin, self.source)
+        for name in ("state", "user_id", "prepared_by_id", "approved_by_id", "approved_date"):
+            with self.subTest(name), self.assertRaises(AssertionError):
+                setattr(form, name, False)
+
+    def test_meter(self):
+        with self.form("usage.meter", self.admin) as form:
+            form.name, form.code, form.event_type, form.unit_name = "Bytes", "bytes", "http.request", "byte"
+            form.aggregation = "sum"
+            with self.assertRaises(AssertionError):
+                form.save()
+            form.value_path = "response.bytes"
+        self.assertEqual(form.record._value_names(), ["response", "bytes"])
+
+    def test_counting_meter_asks_for_no_value(self):
+        with self.form("usage.meter", self.admin) as form:
+            form.name, form.code, form.event_type, form.unit_name = "Requests", "requests", "http.request", "request"
+            with self.assertRaises(AssertionError):
+                form.value_path = "hidden"
+        self.assertEqual(form.record.aggregation, "count")
+
+    def test_account(self):
+        with self.form("usage.account", self.operator) as form:
+            form.external_id, form.source_id, form.partner_id = "tenant-1", self.source, self.customer
+        self.assertEqual((form.record.environment, form.record.company_id), ("production", self.company))
+
+    def test_account_with_usage_keeps_its_identity(self):
+        self.ingest([self.event("a")])
+        form = self.form("usage.account", self.operator, self.account)
+        for name, value in (("external_id", "other"), ("source_id", self._source("other-cloud"))):
+            with self.subTest(name), self.assertRaises(AssertionError):
+                setattr(form, name, value)
+
+    def test_exception(self):
+        self.ingest([self.event("a", tokens="x")])
+        with self.form("usage.exception", self.operator, self.exceptions()) as form:
+            form.owner_id = self.operator
+            with self.assertRaises(AssertionError):
+                form.payload = "{}"
+        self.assertEqual(form.record.owner_id, self.operator)
+
+    def test_facts_are_shown_only(self):
+        self.ingest([self.event("a")])
+        self.fold()
+        for model, name in (("usage.event", "time"), ("usage.aggregate", "quantity"), ("usage.batch", "event_count")):
+            record = self.env[model].search([("source_id", "=", self.source.id)], limit=1)
+            form = self.form(model, self.admin, record)
+            with self.subTest(model), self.assertRaises(AssertionError):
+                setattr(form, name, False)
 
 
 @tagged("post_install", "-at_install")
