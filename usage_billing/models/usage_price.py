@@ -122,8 +122,12 @@ class UsagePrice(models.Model):
         for price in self:
             price.display_name = f"{price.meter_id.name}: {price.description}" if price.meter_id else False
 
-    @api.depends(*(TERMS - {"plan_id", "date_start"}), "currency_id", "unit_name")
-    @api.depends("tier_ids.up_to", "tier_ids.unit_amount", "tier_ids.flat_amount", "tier_ids.sequence")
+    @api.depends(
+        *(TERMS - {"plan_id", "date_start"}),
+        *(f"tier_ids.{name}" for name in ("up_to", "unit_amount", "flat_amount", "sequence")),
+        "currency_id",
+        "unit_name",
+    )
     @api.depends_context("lang")
     def _compute_description(self):
         for price in self:
