@@ -47,7 +47,9 @@ def serving(*arguments: str):
     words = [DEMO, *arguments, "--json", "--port", str(free_port())]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            yield json.loads(process.stdout.readline()), process
+            printed = process.stdout.readline()
+            assert printed, process.stderr.read()[-3000:]
+            yield json.loads(printed), process
         finally:
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=60)

@@ -1,7 +1,7 @@
 import logging
 import re
 
-from psycopg2.errors import DeadlockDetected, UniqueViolation
+from psycopg2.errors import CheckViolation, DeadlockDetected, UniqueViolation
 
 from odoo import http
 from odoo.exceptions import AccessDenied
@@ -105,9 +105,16 @@ class UsageEventsController(http.Controller):
                     result = getattr(env["usage.ingestion"], method)(sender, *args, **kwargs)
                     env["usage.aggregate"]._wake_fold()
                 return result
-            except (DeadlockDetected, UniqueViolation):
+            except (CheckViolation, DeadlockDetected, UniqueViolation) as error:
                 if attempt == ATTEMPTS:
                     raise
+                if isinstance(error, CheckViolation):
+                    self._make_partitions()
+
+    def _make_partitions(self):
+        """The job that keeps partitions ready has not run for months: do without it."""
+        with read_committed_cursor(request.env) as cr:
+            request.env(cr=cr)["usage.event"]._ensure_partitions()
 
     def _refused(self, refusal):
         error = {"code": refusal.code, "message": refusal.message}

@@ -13,7 +13,7 @@ import msgspec
 
 MAX_IDENTIFIER = 255  # characters of id, type, subject, tenant, subscription, user
 MAX_DIMENSION = 200  # characters of one dimension's value
-MAX_DATA = 32 * 1024  # bytes of data and of attributes, as JSON
+MAX_DATA = 32 * 1024  # bytes of an event's content, as JSON
 MAX_QUANTITY = Decimal(10) ** 18
 MAX_DECIMALS = 18
 
@@ -36,7 +36,7 @@ REJECTIONS = {
     "time_too_old": "time lies too far in the past: send it as a correction or raise the limit.",
     "reference_invalid": "tenant, subscription and user must be texts of at most 255 characters.",
     "data_invalid": "data must be a JSON object.",
-    "data_too_large": "data and attributes may take 32 KiB each.",
+    "data_too_large": "An event may take 32 KiB.",
     "character_invalid": "The NUL character cannot be stored.",
     "value_missing": "data lacks the value that the meter counts.",
     "value_not_number": "The value that the meter counts must be a JSON number.",

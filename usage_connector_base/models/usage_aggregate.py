@@ -255,6 +255,8 @@ class UsageAggregate(models.Model):
         """Events that were stored before the meter asked for a number, and have none."""
         if meter.aggregation == "count":
             return
+        digest = exception_digest("recount", meter.id)
+        self.env["usage.exception"]._resolve_recounted(digest)
         query = SQL(
             """
             SELECT source_id, count(*) FROM usage_event e
@@ -270,7 +272,7 @@ class UsageAggregate(models.Model):
                     "source_id": source_id,
                     "company_id": meter.company_id.id,
                     "reason": "value_missing",
-                    "digest": exception_digest("recount", meter.id),
+                    "digest": digest,
                     "event_type": meter.event_type,
                     "message": f"{count} stored events have no number for {meter.code} at data.{meter.value_path}.",
                 }

@@ -218,6 +218,11 @@ class UsageException(models.Model):
                 ]
             )._settle("resolved", self.env._("Counted by meter %s", meter.name))
 
+    @api.model
+    def _resolve_recounted(self, digest):
+        """Settle what an earlier recount found wrong: the present one says so again if it still is."""
+        self.search([("digest", "=", digest), ("state", "=", "open")])._settle("resolved", self.env._("Counted again"))
+
     def action_ignore(self):
         """Close the exceptions without doing anything; what they hold stays held."""
         self._check_open()

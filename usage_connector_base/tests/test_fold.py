@@ -296,6 +296,15 @@ class TestRecount(UsageCommon):
         events = self.env["usage.event"].browse(aggregate._event_ids())
         self.assertEqual(events.mapped("event_id"), ["0"], "the drill-down shows what was counted")
 
+    def test_what_a_recount_reported_is_settled_by_the_next_one(self):
+        self.ingest([self.event("a", type="new", data={"bytes": "2", "size": 2})])
+        meter = self._meter("bytes", "new", value_path="bytes")
+        self.fold()
+        exception = self.exceptions(reason="value_missing")
+        meter.value_path = "size"
+        self.fold()
+        self.assertEqual((len(exception), exception.state), (1, "resolved"))
+
     def test_strange_dimensions_from_before(self):
         """What a meter would have rejected must not stop it from counting the rest."""
         self.ingest(

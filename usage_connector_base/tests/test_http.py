@@ -2,8 +2,9 @@ import gzip
 import json
 from unittest.mock import patch
 
+from odoo import fields
 from odoo.tests import tagged
-from odoo.tools import mute_logger
+from odoo.tools import SQL, mute_logger
 
 from odoo.addons.usage_connector_base.controllers.events import UsageEventsController
 from odoo.addons.usage_connector_base.ingestion.envelope import BATCH, PLAIN, SINGLE
@@ -70,6 +71,13 @@ class TestContract(UsageHttpCommon):
 
     def test_events(self):
         self.assertEqual(self.outcomes(self.post([self.event("a")]).json()), {"accepted": 1})
+
+    def test_month_without_its_partition(self):
+        """The job that makes them has not run for months: the request makes what it needs."""
+        table = SQL.identifier(f"usage_event_{fields.Datetime.now():%Y_%m}")
+        self.env.cr.execute(SQL("DROP TABLE %s", table))
+        self.assertEqual(self.outcomes(self.post([self.event("a")]).json()), {"accepted": 1})
+        self.assertEqual(len(self.stored("a")), 1)
 
     def test_content_type_with_parameters(self):
         for number, content_type in enumerate((f"{PLAIN}; charset=utf-8", f"{PLAIN};charset=UTF-8", PLAIN.upper())):
