@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
-from odoo.tools import SQL
+from odoo.tools import SQL, format_datetime
 
 from ..ingestion.facts import MAX_QUANTITY
 from ..tools import read_committed_cursor
@@ -47,6 +47,13 @@ class UsageAggregate(models.Model):
         "(account_id, meter_id, hour, md5(dimensions::text))",
         "There is one quantity per account, meter, hour and dimensions.",
     )
+
+    @api.depends("meter_id", "account_id", "hour")
+    @api.depends_context("lang", "tz")
+    def _compute_display_name(self):
+        for aggregate in self:
+            hour = format_datetime(self.env, aggregate.hour, dt_format="short")
+            aggregate.display_name = f"{aggregate.meter_id.name} · {aggregate.account_id.display_name} · {hour}"
 
     # -- reading ----------------------------------------------------------------------------
 

@@ -56,6 +56,11 @@ class UsageBatch(models.Model):
     def _unlink_never(self):
         raise UserError(self.env._("The record of a request is never deleted before its retention ends."))
 
+    @api.depends_context("lang")
+    def _compute_display_name(self):
+        for batch in self:
+            batch.display_name = self.env._("Request %s", batch.id)
+
     def action_view_events(self):
         action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_event")
         return {**action, "domain": [("batch_id", "in", self.ids)], "context": {}}

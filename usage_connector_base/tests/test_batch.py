@@ -60,7 +60,7 @@ class TestBatch(UsageCommon):
 
     def test_name_and_drill_down(self):
         batch = self.batch(self.ingest([self.event("a"), self.event("b"), self.event("bad", tokens="x")]))
-        self.assertEqual(batch.display_name, str(batch.id))
+        self.assertEqual(batch.display_name, f"Request {batch.id}")
         action = batch.action_view_events()
         events = self.env[action["res_model"]].search(action["domain"])
         self.assertEqual(set(events.mapped("event_id")), {"a", "b"})

@@ -236,6 +236,12 @@ class TestRecount(UsageCommon):
         self.fold()
         self.assertEqual(self.quantities(meter), ["11"])
 
+    def test_name_says_what_account_and_when(self):
+        self.ingest([self.event("a", tokens=5)])
+        self.fold()
+        aggregate = self.env["usage.aggregate"].search([("meter_id", "=", self.meter.id)]).with_context(tz="UTC")
+        self.assertTrue(aggregate.display_name.startswith(f"{self.meter.name} · acme · "), aggregate.display_name)
+
     def test_changed_value(self):
         self.ingest([self.event("a", data={"tokens": 1, "cached": 10})])
         self.fold()
