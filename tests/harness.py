@@ -120,7 +120,8 @@ class Product:
         return int(self.query(f"SELECT count(*) FROM usage_event WHERE {f'event_id IN ({listed})' if ids else 'true'}"))
 
     def exceptions(self, **match) -> list[dict]:
-        """Exceptions as the operator sees them, newest first."""
+        """Exceptions of the source as the operator sees them, newest first."""
+        match["source_id"] = self.stage.source_id
         domain = [[name, "=", value] for name, value in match.items()]
         fields = ["reason", "state", "event_ref", "event_type", "payload", "other_payload", "message", "account_id"]
         return self.staff["olga"].read("usage.exception", domain, fields, order="id desc")

@@ -153,7 +153,7 @@ def test_from_usage_to_invoice_and_back(walk, product):
     page.get_by_role("tab", name="How It Was Calculated").click()
     walk.look("path 5 explanation")
     explained = page.locator(".o_field_widget[name=explanation_html]").inner_text()
-    for step in ("1,000,000", "500,000", "1.20", "15 report used, 4 of the 4 included", "2.10 USD"):
+    for step in ("1,000,000", "500,000", "0.60 USD", "10.00 USD", "1.25 USD", "2.10 USD"):
         assert step in explained
     press(walk, "Submit for Approval")
     expect_status(walk, "To Approve")
@@ -188,7 +188,7 @@ def test_from_usage_to_invoice_and_back(walk, product):
     page.locator("button[name=action_view_usage_charge]").nth(2).click()
     page.wait_for_selector(".o_field_widget[name=explanation_html]")
     walk.look("path 10 charge")
-    assert "2.1" in page.locator(".o_field_widget[name=amount_unrounded]").inner_text()
+    assert "2.10 USD" in page.locator(".o_field_widget[name=explanation_html]").inner_text()
     open_smart_button(walk, "Usage by Hour")
     walk.look("path 11 hours of the charge")
     page.locator(".o_data_row").first.locator("button[name=action_view_events]").click()
