@@ -1,1 +1,1 @@
-from . import events
+from . import compatible, events, lago, monitoring, openapi, openmeter, usage

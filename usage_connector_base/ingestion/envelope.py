@@ -100,11 +100,18 @@ def parse(body, media_type):
     """
     if media_type not in MEDIA_TYPES:
         raise Refusal(415, "unsupported_media_type", f"Content-Type must be one of {', '.join(MEDIA_TYPES)}.")
+    return _events_of(decode(body), media_type)
+
+
+def decode(body):
+    """The JSON value of a body, numbers exact.
+
+    :raises Refusal: 400 when it is not JSON
+    """
     try:
-        content = _decoder.decode(body)
+        return _decoder.decode(body)
     except (msgspec.DecodeError, ArithmeticError, ValueError, RecursionError) as exc:
         raise Refusal(400, "invalid_json", f"The body is not valid JSON: {exc}") from exc
-    return _events_of(content, media_type)
 
 
 def _events_of(content, media_type):

@@ -20,7 +20,7 @@ MAX_DECIMALS = 18
 # CloudEvents attributes that we store in columns, and those that belong to the transport:
 # neither is repeated in ``attributes``.
 _COLUMNS = frozenset(("specversion", "id", "type", "subject", "time", "data", "tenant", "subscription", "user"))
-_TRANSPORT = frozenset(("traceparent", "tracestate", "correlationid"))
+_TRANSPORT = frozenset(("datacontenttype", "traceparent", "tracestate", "correlationid"))
 _KNOWN = _COLUMNS | _TRANSPORT
 _REFERENCES = ("tenant", "subscription", "user")
 

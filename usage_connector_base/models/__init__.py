@@ -1,5 +1,6 @@
 from . import (
     res_config_settings,
+    res_config_settings_delivery,
     res_partner,
     res_users_apikeys,
     usage_source,
@@ -10,4 +11,14 @@ from . import (
     usage_exception,
     usage_aggregate,
     usage_ingestion,
+    usage_source_total,
+    usage_monitoring,
+    usage_query,
+    usage_delivery_type,
+    usage_endpoint,
+    usage_endpoint_secret,
+    usage_delivery,
+    usage_delivery_attempt,
+    usage_account_delivery,
+    usage_exception_delivery,
 )

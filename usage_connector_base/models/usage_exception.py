@@ -83,6 +83,7 @@ class UsageException(models.Model):
     resolved_date = fields.Datetime(string="Resolved On", readonly=True, help="When it was settled (UTC).")
 
     _open_uniq = models.UniqueIndex("(source_id, reason, digest) WHERE state = 'open'")
+    _event_ref = models.Index("(source_id, event_ref) WHERE event_ref IS NOT NULL")
 
     @api.depends("reason", "account_id", "event_type", "event_ref")
     def _compute_summary(self):

@@ -1,5 +1,7 @@
 """Fixtures for tests of usage: this addon's and those of the addons that build on it."""
 
+from datetime import timedelta
+
 import msgspec
 
 from odoo import fields
@@ -214,6 +216,23 @@ class UsageCommon(TransactionCase):
         """Stored events of the test's source with these ids."""
         domain = [("source_id", "=", self.source.id), ("event_id", "in", event_ids)]
         return self.env["usage.event"].search(domain)
+
+    @classmethod
+    def _told(cls, company):
+        """An endpoint of a company with a message and one attempt to send it, and totals of its requests."""
+        types = cls.env["usage.delivery.type"].search([("code", "=", "usage.account.mapped")])
+        endpoint = cls.env["usage.endpoint"].create(
+            {"name": "Receiver", "company_id": company.id, "url": "https://receiver.example", "type_ids": types.ids}
+        )
+        endpoint._rotate_secret()
+        endpoint.action_start()
+        delivery = cls.env["usage.delivery"]._enqueue("usage.account.mapped", {"account": "acme"}, company)
+        cls.env["usage.delivery.attempt"].create(
+            {"delivery_id": delivery.id, "company_id": company.id, "attempted_at": fields.Datetime.now()}
+        )
+        hour_ago = fields.Datetime.now() - timedelta(hours=1)
+        cls.env.cr.execute(SQL("UPDATE usage_batch SET received_at = %s WHERE company_id = %s", hour_ago, company.id))
+        cls.env.invalidate_all()
 
 
 class UsageHttpCommon(UsageCommon, HttpCase):

@@ -14,6 +14,15 @@ RIGHTS = {
     "usage.aggregate": {"viewer": "r", "operator": "r", "admin": "r", "ingestion": "", "employee": ""},
     "usage.account.map": {"viewer": "", "operator": "rwcu", "admin": "rwcu", "ingestion": "", "employee": ""},
     "usage.key.wizard": {"viewer": "", "operator": "", "admin": "rwcu", "ingestion": "", "employee": ""},
+    "usage.source.total": {"viewer": "r", "operator": "r", "admin": "r", "ingestion": "", "employee": ""},
+    "usage.endpoint": {"viewer": "r", "operator": "r", "admin": "rwcu", "ingestion": "", "employee": ""},
+    "usage.delivery": {"viewer": "r", "operator": "r", "admin": "r", "ingestion": "", "employee": ""},
+    "usage.delivery.attempt": {"viewer": "r", "operator": "r", "admin": "r", "ingestion": "", "employee": ""},
+    "usage.delivery.type": {"viewer": "r", "operator": "r", "admin": "r", "ingestion": "", "employee": ""},
+    "usage.endpoint.secret": {"viewer": "", "operator": "", "admin": "r", "ingestion": "", "employee": ""},
+    "usage.endpoint.secret.wizard": {"viewer": "", "operator": "", "admin": "rwcu", "ingestion": "", "employee": ""},
+    "usage.query": {"viewer": "", "operator": "", "admin": "", "ingestion": "", "employee": ""},
+    "usage.monitoring": {"viewer": "", "operator": "", "admin": "", "ingestion": "", "employee": ""},
     "usage.ingestion": {"viewer": "", "operator": "", "admin": "", "ingestion": "", "employee": ""},
 }
 OPERATIONS = {"r": "read", "w": "write", "c": "create", "u": "unlink"}

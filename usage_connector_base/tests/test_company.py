@@ -11,7 +11,12 @@ MODELS = (
     "usage.event",
     "usage.exception",
     "usage.aggregate",
+    "usage.source.total",
+    "usage.endpoint",
+    "usage.delivery",
+    "usage.delivery.attempt",
 )
+ELSEWHERE = ("usage.endpoint.secret",)  # for administrators alone: see test_delivery_endpoint
 
 
 @tagged("post_install", "-at_install")
@@ -28,6 +33,9 @@ class TestCompanies(UsageCommon):
         for source in (cls.source, cls.other_source):
             cls.ingest([cls.event("a"), cls.event("b", tokens="x")], source=source)
         cls.fold()
+        cls._told(cls.company)
+        cls._told(cls.other_company)
+        cls.env["usage.source.total"]._cron_total()
         cls.sources = cls.source | cls.other_source
         # Created for its second company after approving: back to one company.
         cls.admin.company_ids = cls.second_admin.company_ids = cls.company
@@ -118,4 +126,4 @@ class TestCompanies(UsageCommon):
             if "company_id" in self.env[model.model]._fields:
                 rules = self.env["ir.rule"].search([("model_id", "=", model.id), ("global", "=", True)])
                 self.assertTrue(rules.filtered(lambda rule: "company_ids" in (rule.domain_force or "")), model.model)
-                self.assertIn(model.model, MODELS)
+                self.assertIn(model.model, MODELS + ELSEWHERE)

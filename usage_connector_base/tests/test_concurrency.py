@@ -11,7 +11,7 @@ from odoo.modules.registry import DummyRLock, Registry
 from odoo.tests import BaseCase, get_db_name, tagged
 from odoo.tools import SQL
 
-from odoo.addons.usage_connector_base.controllers.events import ATTEMPTS
+from odoo.addons.usage_connector_base.controllers.common import ATTEMPTS
 from odoo.addons.usage_connector_base.models.usage_aggregate import UsageAggregate
 from odoo.addons.usage_connector_base.tools import read_committed_cursor
 

@@ -3,7 +3,7 @@ from odoo.tools import mute_logger
 
 from .common import UsageHttpCommon
 
-CONTROLLER = "odoo.addons.usage_connector_base.controllers.events"
+CONTROLLER = "odoo.addons.usage_connector_base.controllers.common"
 
 
 @tagged("post_install", "-at_install")

@@ -23,6 +23,7 @@ class TestScreens(UsageCommon):
             ]
         )
         cls.fold()
+        cls._told(cls.company)
         cls.actions = cls.env["ir.actions.act_window"].browse(
             cls.env["ir.model.data"]
             .search([("module", "=", ADDON), ("model", "=", "ir.actions.act_window")])
