@@ -92,8 +92,12 @@ class Product:
 
     # --- what became of it -----------------------------------------------------------
 
-    def wait_counted(self) -> None:
-        """Return when every stored event is in its hourly quantity."""
+    def wait_counted(self, wake: bool = False) -> None:
+        """Return when every stored event is in its hourly quantity.
+
+        With `wake` requests go on arriving: the successor of a killed cron worker hears of them,
+        where it would look for work by itself only after a minute.
+        """
         deadline = time.monotonic() + FOLD_SECONDS
         pending = (
             "SELECT 1 FROM usage_batch WHERE folded_at IS NULL UNION ALL "
@@ -101,6 +105,8 @@ class Product:
         )
         while self.query(pending):
             assert time.monotonic() < deadline, f"not counted within {FOLD_SECONDS} s"
+            if wake:
+                self.post([])
             time.sleep(0.1)
 
     def quantity(self, meter: str, mapped: bool | None = None) -> tuple[Decimal, int]:

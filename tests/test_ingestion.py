@@ -390,6 +390,7 @@ class TestKilledServer:
         # What was stored but not answered for was sent again and found to be there.
         assert totals["accepted"] + totals["duplicate"] == totals["sent"] == len(sent)
         assert counts(platform.send(sent)) == {"duplicate": len(sent)}
+        platform.wait_counted(wake=True)
         expected = before + sum(range(len(sent))), events_before + len(sent)
         assert platform.quantity("calls") == expected
 

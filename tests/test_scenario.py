@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 
 import pytest
 
@@ -146,6 +146,13 @@ class TestEventFiles:
     def test_months_are_those_of_utc(self, tmp_path):
         story = EventFiles([self.write(tmp_path / "events.jsonl", self.event())]).story
         assert (story.start, story.until) == (datetime(2026, 2, 1), datetime(2026, 3, 1))
+
+    def test_a_month_that_still_runs_is_not_billed(self, tmp_path):
+        now = datetime.now(timezone.utc)
+        path = self.write(tmp_path / "events.jsonl", self.event(time=now.isoformat()))
+        story = EventFiles([path]).story
+        assert story.start == datetime(now.year, now.month, 1)
+        assert story.until < datetime.now(timezone.utc).replace(tzinfo=None) + timedelta(seconds=1)
 
     def test_subjects_become_customers(self, tmp_path):
         path = self.write(tmp_path / "events.jsonl", self.event(), self.event(id="2", subject="b"), self.event(id="3"))

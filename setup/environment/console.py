@@ -95,9 +95,10 @@ def hand_over(words: list[str], variables: dict[str, str]) -> int:
 def command(function) -> None:
     """Run `function(arguments)` as a command of its own and exit with the number it returns.
 
-    Ctrl-C and SIGTERM unwind the stack, so that whatever was started is stopped.
+    Ctrl-C, SIGTERM and a closed terminal unwind the stack, so that whatever was started is stopped.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda number, _frame: sys.exit(128 + number))
     try:
         sys.exit(function(sys.argv[1:]))
     except Failure as failure:

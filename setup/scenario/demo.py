@@ -135,7 +135,10 @@ def _await_folding(staff: Staff) -> None:
 
 def _bill(staff: Staff, subscriptions: list[int], until: datetime) -> None:
     """Everything from quantities to the ledger, by those who may."""
-    _prepare(staff["paula"], subscriptions, until)
+    while subscriptions:
+        _prepare(staff["paula"], subscriptions, until)
+        # The scheduled job may have held some for its live figures: those are left, so prepare them again.
+        subscriptions = _unrated(staff["paula"], until)
     rated = staff["paula"].search("usage.statement", [["state", "=", "rated"]], order="id")
     _each("Submitting", staff["paula"], "action_submit", rated)
     _each("Approving", staff["amir"], "action_approve", rated)
@@ -152,6 +155,12 @@ def _prepare(preparer: Session, subscriptions: list[int], until: datetime) -> No
         values = {"date": last_day, "subscription_ids": [[6, 0, some]]}
         wizards = preparer.create("usage.statement.prepare", [values])
         preparer.call("usage.statement.prepare", "action_prepare", wizards)
+
+
+def _unrated(preparer: Session, until: datetime) -> list[int]:
+    """Subscriptions with a statement that could have been rated by `until` and is not."""
+    ended = [["state", "=", "open"], ["period_end", "<=", until.isoformat(" ")]]
+    return [row["subscription_id"][0] for row in preparer.read("usage.statement", ended, ["subscription_id"])]
 
 
 def _each(title: str, person: Session, method: str, statements: list[int]) -> None:

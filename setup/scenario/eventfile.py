@@ -56,7 +56,8 @@ class EventFiles:
             (Plan(PLAN, "Usage", tuple(_price(meter) for meter in meters)),),
             tuple(_customer(subject) for subject in sorted({event["subject"] for event in self._usable})),
             start=_month(min(times)),
-            until=_month(_month(max(times)) + timedelta(days=31)),
+            # A month that still runs cannot be billed yet.
+            until=min(_month(_month(max(times)) + timedelta(days=31)), _now()),
             detected=(max(times) + timedelta(seconds=1),),
         )
 
@@ -103,9 +104,15 @@ def _utc(text: str) -> datetime | None:
         time = datetime.fromisoformat(fraction)
     except ValueError:
         return None
-    if time.tzinfo is None or time > datetime.now(timezone.utc):
+    if time.tzinfo is None:
         return None
-    return time.astimezone(timezone.utc).replace(tzinfo=None)
+    time = time.astimezone(timezone.utc).replace(tzinfo=None)
+    return time if time <= _now() else None
+
+
+def _now() -> datetime:
+    """Naive UTC."""
+    return datetime.now(timezone.utc).replace(tzinfo=None)
 
 
 def _month(time: datetime) -> datetime:
