@@ -97,6 +97,8 @@ def command(function) -> None:
 
     Ctrl-C, SIGTERM and a closed terminal unwind the stack, so that whatever was started is stopped.
     """
+    # Shells have jobs in the background ignore Ctrl-C; whoever sends it to us by id means it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda number, _frame: sys.exit(128 + number))
     try:

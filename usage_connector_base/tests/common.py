@@ -45,8 +45,8 @@ class UsageCommon(TransactionCase):
         cls.customer = cls.env["res.partner"].create({"name": "Acme Ltd", "is_company": True})
         cls.account = cls._account("acme", cls.customer)
         cls.meter = cls._meter("tokens", value_path="tokens", dimensions="model")
-        # An hour that is over, so that no test depends on the minute in which it runs.
-        cls.hour = fields.Datetime.subtract(fields.Datetime.now(), hours=3).replace(minute=0, second=0)
+        # The middle of yesterday, so that no test depends on the time at which it runs.
+        cls.hour = fields.Datetime.subtract(fields.Datetime.now(), days=1).replace(hour=10, minute=0, second=0)
         cls.now = fields.Datetime.now()
         cls._recount()
 
