@@ -13,6 +13,16 @@ from ..tools import read_committed_cursor
 _logger = logging.getLogger(__name__)
 
 BEARER = re.compile(r"^bearer\s+(\S+)$", re.IGNORECASE)
+# Of every route that takes events. auth="none": keys of API users are checked in SourceRequests, so that
+# every answer is JSON.
+TAKES_EVENTS = {
+    "type": "http",
+    "auth": "none",
+    "methods": ["POST"],
+    "csrf": False,
+    "save_session": False,
+    "readonly": False,
+}
 ATTEMPTS = 5  # of storing a batch, should others store the same events at the same moment
 
 

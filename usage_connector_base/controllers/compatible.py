@@ -4,6 +4,7 @@ from odoo import http
 from odoo.http import request
 
 from ..ingestion.envelope import PLAIN
+from .common import TAKES_EVENTS
 from .lago import LagoEvent
 from .openmeter import OpenMeter
 
@@ -13,9 +14,7 @@ PEEKED_BYTES = 1024 * 1024  # Lago's one event is smaller
 
 class UsageCompatibleController(http.Controller):
     # Both OpenMeter and Lago have this path: their clients are given nothing but Odoo's address.
-    @http.route(
-        "/api/v1/events", type="http", auth="none", methods=["POST"], csrf=False, save_session=False, readonly=False
-    )
+    @http.route("/api/v1/events", **TAKES_EVENTS)
     def post_compatible_events(self, **_params):
         """Events of an OpenMeter or a Lago client."""
         return (LagoEvent() if _is_lago() else OpenMeter()).receive()

@@ -3,7 +3,7 @@ from odoo.http import request
 
 from ..ingestion import binary
 from ..ingestion.envelope import Refusal
-from .common import SourceRequests
+from .common import TAKES_EVENTS, SourceRequests
 
 PATH = "/usage/v1/events"
 
@@ -11,8 +11,7 @@ PATH = "/usage/v1/events"
 class UsageEventsController(SourceRequests, http.Controller):
     """The way in for events, and what became of one. The contract is in ``readme/API.md``."""
 
-    # auth="none": keys of API users are checked here, so that every answer is JSON.
-    @http.route(PATH, type="http", auth="none", methods=["POST"], csrf=False, save_session=False, readonly=False)
+    @http.route(PATH, **TAKES_EVENTS)
     def post_events(self, **_params):
         """Judge and store a request's events; they are committed before the answer."""
         return self._answered(lambda sender: request.make_json_response(self._ingest(sender)[1]))

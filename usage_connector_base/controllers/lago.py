@@ -11,7 +11,7 @@ from odoo.http import request
 
 from ..ingestion import facts
 from ..ingestion.envelope import PLAIN, Refusal, decode
-from .common import SourceRequests
+from .common import TAKES_EVENTS, SourceRequests
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,39})(\.[0-9]{1,40})?")  # of JSON, without an exponent
@@ -101,29 +101,13 @@ class LagoBatch(LagoEvent):
 
 
 class UsageLagoController(http.Controller):
-    @http.route(
-        "/usage/lago/api/v1/events",
-        type="http",
-        auth="none",
-        methods=["POST"],
-        csrf=False,
-        save_session=False,
-        readonly=False,
-    )
+    @http.route("/usage/lago/api/v1/events", **TAKES_EVENTS)
     def post_lago_event(self, **_params):
         """One event of a client whose URL is ``/usage/lago/``."""
         return LagoEvent().receive()
 
     # Lago alone has the second path, so it needs no folder of its own.
-    @http.route(
-        ["/usage/lago/api/v1/events/batch", "/api/v1/events/batch"],
-        type="http",
-        auth="none",
-        methods=["POST"],
-        csrf=False,
-        save_session=False,
-        readonly=False,
-    )
+    @http.route(["/usage/lago/api/v1/events/batch", "/api/v1/events/batch"], **TAKES_EVENTS)
     def post_lago_batch(self, **_params):
         """Several events of a client whose URL is ``/usage/lago/`` or Odoo's own."""
         return LagoBatch().receive()

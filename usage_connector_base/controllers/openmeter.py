@@ -5,7 +5,7 @@ from odoo import http
 from odoo.http import request
 
 from ..ingestion.envelope import PLAIN, Refusal, decode, parse
-from .common import SourceRequests
+from .common import TAKES_EVENTS, SourceRequests
 
 PROBLEM = "application/problem+json"  # RFC 9457, which OpenMeter answers errors with
 
@@ -49,15 +49,7 @@ class OpenMeter(SourceRequests):
 
 
 class UsageOpenMeterController(http.Controller):
-    @http.route(
-        "/usage/openmeter/api/v1/events",
-        type="http",
-        auth="none",
-        methods=["POST"],
-        csrf=False,
-        save_session=False,
-        readonly=False,
-    )
+    @http.route("/usage/openmeter/api/v1/events", **TAKES_EVENTS)
     def post_openmeter_events(self, **_params):
         """Events of a client whose endpoint is ``/usage/openmeter``."""
         return OpenMeter().receive()
