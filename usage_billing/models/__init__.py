@@ -5,7 +5,6 @@ from . import (
     res_config_settings,
     res_partner,
     usage_aggregate,
-    usage_guarded_mixin,
     usage_plan,
     usage_price,
     usage_price_tier,

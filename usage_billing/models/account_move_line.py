@@ -1,7 +1,7 @@
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
-from ..guard import is_unlocked
+from odoo.addons.usage_connector_base.guard import is_unlocked
 
 
 class AccountMoveLine(models.Model):

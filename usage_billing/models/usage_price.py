@@ -1,9 +1,10 @@
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
+from odoo.addons.usage_connector_base.guard import is_unlocked, unlocked
+
 from .. import rating
 from ..fields import Exact
-from ..guard import is_unlocked, unlocked
 from ..numbers import exact, exact_text, format_amount, format_number
 
 # What a price says. An approved price says it for good.

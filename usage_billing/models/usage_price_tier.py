@@ -1,7 +1,8 @@
 from odoo import api, fields, models
 
+from odoo.addons.usage_connector_base.guard import is_unlocked
+
 from ..fields import Exact
-from ..guard import is_unlocked
 from ..numbers import exact, exact_text, format_number
 
 

@@ -4,7 +4,7 @@ from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 from odoo.tools.misc import format_date
 
-from ..guard import unlocked
+from odoo.addons.usage_connector_base.guard import unlocked
 
 PREPARER = "usage_billing.group_billing_preparer"
 APPROVER = "usage_billing.group_billing_approver"

@@ -6,7 +6,8 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Command
 
-from ..guard import unlocked
+from odoo.addons.usage_connector_base.guard import unlocked
+
 from ..rating.periods import local_date
 from .usage_statement import APPROVER, PREPARER
 

@@ -8,8 +8,9 @@ from psycopg2 import OperationalError
 from odoo import fields, models
 from odoo.exceptions import AccessError, UserError
 
+from odoo.addons.usage_connector_base.guard import unlocked
+
 from .. import rating
-from ..guard import unlocked
 from ..numbers import exact
 from .usage_aggregate import Window
 from .usage_statement import PREPARER, RATEABLE

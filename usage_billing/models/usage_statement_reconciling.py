@@ -6,7 +6,8 @@ from odoo import api, fields, models
 from odoo.fields import Domain
 from odoo.tools import split_every
 
-from ..guard import unlocked
+from odoo.addons.usage_connector_base.guard import unlocked
+
 from .usage_aggregate import Window
 from .usage_statement import APPROVER, PREPARER
 

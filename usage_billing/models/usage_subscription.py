@@ -9,9 +9,9 @@ from odoo.fields import Command, Domain
 from odoo.tools import split_every
 
 from odoo.addons.base.models.res_partner import _tz_get
+from odoo.addons.usage_connector_base.guard import is_unlocked, unlocked
 
 from .. import rating
-from ..guard import is_unlocked, unlocked
 from ..rating.periods import local_date, local_midnight
 from .usage_statement import RATEABLE
 

@@ -1,7 +1,7 @@
 from odoo.exceptions import AccessError
 from odoo.tests import tagged
 
-from odoo.addons.usage_billing.guard import CONTEXT_KEY, is_unlocked, unlocked
+from odoo.addons.usage_connector_base.guard import CONTEXT_KEY, is_unlocked, unlocked
 
 from .common import UsageBillingCommon
 
@@ -17,7 +17,7 @@ class TestGuard(UsageBillingCommon):
 
     def test_guards_the_named_fields_alone(self):
         statement = self.statement()
-        with self.assertRaisesRegex(AccessError, "buttons of the statement"):
+        with self.assertRaisesRegex(AccessError, "buttons of its screen"):
             statement.state = "posted"
         statement.message_subscribe(self.customer.ids)
         self.assertIn(self.customer, statement.message_partner_ids)

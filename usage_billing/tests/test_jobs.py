@@ -6,8 +6,8 @@ from odoo.exceptions import UserError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from odoo.addons.usage_billing.guard import unlocked
 from odoo.addons.usage_billing.models import usage_subscription
+from odoo.addons.usage_connector_base.guard import unlocked
 
 from .common import MARCH, UsageInvoicingCommon
 

@@ -102,7 +102,7 @@ class TestSeparation(UsageBillingCommon):
                     self.waiting.with_user(self.both),
                     "write",
                     {"state": "approved"},
-                    context={"usage_billing_guard": flag},
+                    context={"usage_guard": flag},
                 )
 
     def test_private_methods_are_not_reachable(self):

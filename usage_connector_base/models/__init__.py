@@ -3,6 +3,7 @@ from . import (
     res_config_settings_delivery,
     res_partner,
     res_users_apikeys,
+    usage_guarded_mixin,
     usage_source,
     usage_meter,
     usage_account,

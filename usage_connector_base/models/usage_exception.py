@@ -6,6 +6,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import SQL
 
+from ..guard import is_unlocked, unlocked
 from ..ingestion.envelope import PLAIN, parse
 from ..ingestion.facts import REJECTIONS
 
@@ -20,14 +21,12 @@ OPERATIONAL_REASONS = {
 }
 MAX_PAYLOAD = 64 * 1024  # characters kept of an event that could not be stored
 
-# What people change of an exception; the rest says what happened and how it was settled. The token
-# is compared by identity: unlike a flag in the context, it cannot be sent over RPC.
+# What happened and how it was settled, which people do not edit: see ``guard``.
 FACTS = {
     *("source_id", "company_id", "reason", "category", "state", "digest", "account_id", "batch_id", "event_type"),
     *("event_ref", "message", "payload", "other_payload", "occurrence_count", "first_seen", "last_seen"),
     *("resolution", "resolved_by_id", "resolved_date"),
 }
-SETTLE_TOKEN = object()
 
 
 def exception_digest(*parts):
@@ -181,12 +180,12 @@ class UsageException(models.Model):
     # -- settling ---------------------------------------------------------------------------
 
     def write(self, vals):
-        if FACTS & vals.keys() and self.env.context.get("usage_settle_token") is not SETTLE_TOKEN:
+        if FACTS & vals.keys() and not is_unlocked(self.env):
             raise UserError(self.env._("What an exception says is never edited: use its buttons to settle it."))
         return super().write(vals)
 
     def _write_facts(self, vals):
-        return self.with_context(usage_settle_token=SETTLE_TOKEN).write(vals)
+        return unlocked(self).write(vals)
 
     def _settle(self, state, resolution):
         self._write_facts(

@@ -8,13 +8,13 @@ from odoo.exceptions import AccessDenied, UserError
 from odoo.fields import Command
 from odoo.tools import ormcache
 
+from ..guard import is_unlocked, unlocked
+
 KEY_SCOPE = "usage"  # keys of this scope open nothing but the ingestion routes
 KEY_CACHE_SECONDS = 30
 
-# Written by Approve and Suspend alone. The token is compared by identity: unlike a flag in the
-# context, it cannot be sent over RPC.
+# Written by Approve and Suspend alone, see ``guard``.
 APPROVAL = {"state", "user_id", "prepared_by_id", "approved_by_id", "approved_date"}
-STATE_TOKEN = object()
 
 
 class Sender(NamedTuple):
@@ -158,7 +158,7 @@ class UsageSource(models.Model):
         return super().create([{**vals, **unapproved} for vals in vals_list])
 
     def write(self, vals):
-        if APPROVAL & vals.keys() and self.env.context.get("usage_state_token") is not STATE_TOKEN:
+        if APPROVAL & vals.keys() and not is_unlocked(self.env):
             raise UserError(self.env._("Use Approve or Suspend to change the state of a source."))
         if {*APPROVAL, "company_id", "environment"} & vals.keys():
             self.env.registry.clear_cache()
@@ -170,7 +170,7 @@ class UsageSource(models.Model):
         return res
 
     def _set_state(self, vals):
-        return self.with_context(usage_state_token=STATE_TOKEN).write(vals)
+        return unlocked(self).write(vals)
 
     def _changes_what_is_approved(self, vals):
         """Whether the values make another thing of the source, such as one that is billed of a test system."""

@@ -23,6 +23,7 @@ RIGHTS = {
     "usage.endpoint.secret.wizard": {"viewer": "", "operator": "", "admin": "rwcu", "ingestion": "", "employee": ""},
     "usage.query": {"viewer": "", "operator": "", "admin": "", "ingestion": "", "employee": ""},
     "usage.monitoring": {"viewer": "", "operator": "", "admin": "", "ingestion": "", "employee": ""},
+    "usage.guarded.mixin": {"viewer": "", "operator": "", "admin": "", "ingestion": "", "employee": ""},
     "usage.ingestion": {"viewer": "", "operator": "", "admin": "", "ingestion": "", "employee": ""},
 }
 OPERATIONS = {"r": "read", "w": "write", "c": "create", "u": "unlink"}

@@ -356,7 +356,7 @@ class TestReplay(UsageCommon):
             with self.subTest(name), self.assertRaises(UserError):
                 exception.write({name: value})
         with self.assertRaises(UserError):
-            exception.with_context(usage_state_token=True, usage_settle_token="object").write({"payload": "{}"})
+            exception.with_context(usage_guard="object").write({"payload": "{}"})
         with self.assertRaises(AccessError):
             self.env["usage.exception"].with_user(self.operator).create(
                 {

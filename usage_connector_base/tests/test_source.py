@@ -69,9 +69,9 @@ class TestApproval(UsageCommon):
         source = self.draft()
         for context in (
             {},
-            {"usage_state_token": True},
-            {"usage_state_token": "STATE_TOKEN"},
-            {"usage_state_token": {}},
+            {"usage_guard": True},
+            {"usage_guard": "_SENTINEL"},
+            {"usage_guard": {}},
         ):
             for name, value in (
                 ("state", "approved"),

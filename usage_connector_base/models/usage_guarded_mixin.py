@@ -8,7 +8,7 @@ class UsageGuardedMixin(models.AbstractModel):
     """Records whose facts change through their own methods alone, ``sudo`` included.
 
     ``_guarded_fields`` names the fields under guard; ``None`` stands for all of them. Creating
-    and deleting is guarded in any case. See :mod:`odoo.addons.usage_billing.guard`.
+    and deleting is guarded in any case. See :mod:`odoo.addons.usage_connector_base.guard`.
     """
 
     _name = "usage.guarded.mixin"
@@ -38,8 +38,7 @@ class UsageGuardedMixin(models.AbstractModel):
         if not is_unlocked(self.env):
             raise AccessError(
                 self.env._(
-                    "%s: these records are facts that only the buttons of the billing screens change. "
-                    "Use the buttons of the statement instead.",
+                    "%s: this is a fact, which the buttons of its screen change and nothing else. Use them instead.",
                     self._description,
                 )
             )

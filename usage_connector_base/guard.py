@@ -1,11 +1,11 @@
-"""Fields and records that only this addon's own code may change, whoever asks.
+"""Fields and records that only our own code may change, whoever asks.
 
 Access rights stop people, and ``sudo`` steps over access rights. Facts such as charges and
 approvals, and the state of a statement, must hold against both. The key is an object compared
 by identity: it cannot be sent over RPC, written in a domain or guessed, as a flag could.
 """
 
-CONTEXT_KEY = "usage_billing_guard"
+CONTEXT_KEY = "usage_guard"
 
 _SENTINEL = object()
 
