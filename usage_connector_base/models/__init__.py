@@ -9,6 +9,7 @@ from . import (
     usage_account,
     usage_batch,
     usage_event,
+    usage_correction,
     usage_exception,
     usage_aggregate,
     usage_ingestion,

@@ -171,6 +171,24 @@ class UsageCommon(TransactionCase):
         return answer
 
     @classmethod
+    def _correct(cls, event_id, source=None):
+        """Void a stored event: the row that its correction leaves."""
+        cls.env.cr.execute(
+            SQL(
+                """
+                INSERT INTO usage_correction (source_id, company_id, batch_id, event_id, root_id, action, reason,
+                    user_id, received_at)
+                SELECT source_id, company_id, batch_id, id, id, 'void', 'Sent in error', %s, received_at
+                FROM usage_event WHERE source_id = %s AND event_id = %s
+                """,
+                cls.env.uid,
+                (source or cls.source).id,
+                event_id,
+            )
+        )
+        cls.env.invalidate_all()
+
+    @classmethod
     def fold(cls):
         """Count what waits, as the job does: changed meters again, then new batches.
 

@@ -10,6 +10,7 @@ RIGHTS = {
     "usage.account": {"viewer": "r", "operator": "rwcu", "admin": "rwcu", "ingestion": "", "employee": ""},
     "usage.batch": {"viewer": "r", "operator": "r", "admin": "r", "ingestion": "", "employee": ""},
     "usage.event": {"viewer": "r", "operator": "r", "admin": "r", "ingestion": "", "employee": ""},
+    "usage.correction": {"viewer": "r", "operator": "r", "admin": "r", "ingestion": "", "employee": ""},
     "usage.exception": {"viewer": "r", "operator": "rw", "admin": "rw", "ingestion": "", "employee": ""},
     "usage.aggregate": {"viewer": "r", "operator": "r", "admin": "r", "ingestion": "", "employee": ""},
     "usage.account.map": {"viewer": "", "operator": "rwcu", "admin": "rwcu", "ingestion": "", "employee": ""},

@@ -9,6 +9,7 @@ MODELS = (
     "usage.account",
     "usage.batch",
     "usage.event",
+    "usage.correction",
     "usage.exception",
     "usage.aggregate",
     "usage.source.total",
@@ -31,7 +32,8 @@ class TestCompanies(UsageCommon):
         cls.other_meter = cls._meter("other", value_path="tokens", company_id=cls.other_company.id)
         cls._account("acme", cls.customer, source=cls.other_source)
         for source in (cls.source, cls.other_source):
-            cls.ingest([cls.event("a"), cls.event("b", tokens="x")], source=source)
+            cls.ingest([cls.event("a"), cls.event("b", tokens="x"), cls.event("c", type="other")], source=source)
+            cls._correct("c", source)
         cls.fold()
         cls._told(cls.company)
         cls._told(cls.other_company)

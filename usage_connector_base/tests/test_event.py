@@ -1,9 +1,12 @@
 import json
 from datetime import datetime
 
+from psycopg2.errors import UniqueViolation
+
 from odoo import fields
 from odoo.exceptions import UserError
 from odoo.tests import tagged
+from odoo.tools import mute_logger
 
 from .common import UsageCommon
 
@@ -148,6 +151,22 @@ class TestAppendOnly(UsageCommon):
                 with self.subTest(model=model), self.assertRaises(UserError):
                     name = next(iter(values))
                     records_as[name] = values[name]
+
+    def test_corrections(self):
+        self._correct("a")
+        correction = self.env["usage.correction"].search([("source_id", "=", self.source.id)])
+        for records in (correction, correction.sudo(), correction.with_user(self.admin).sudo()):
+            with self.assertRaises(UserError):
+                records.create({"event_id": self.stored("a").id})
+            with self.assertRaises(UserError):
+                records.write({"reason": "None"})
+            with self.assertRaises(UserError):
+                records.unlink()
+
+    def test_a_row_is_corrected_once(self):
+        self._correct("a")
+        with mute_logger("odoo.sql_db"), self.assertRaises(UniqueViolation), self.env.cr.savepoint():
+            self._correct("a")
 
     def test_batches(self):
         batch = self.env["usage.batch"].search([("source_id", "=", self.source.id)])

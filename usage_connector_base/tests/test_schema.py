@@ -13,6 +13,7 @@ MODELS = (
     "usage.meter",
     "usage.account",
     "usage.batch",
+    "usage.correction",
     "usage.exception",
     "usage.aggregate",
 )
@@ -50,6 +51,9 @@ class TestSchema(TransactionCase):
         hours = self.indexes("usage_aggregate")["usage_aggregate_hour_uniq"]
         self.assertIn("UNIQUE INDEX", hours)
         self.assertIn("(account_id, meter_id, hour, md5(", hours)
+        corrections = self.indexes("usage_correction")["usage_correction_event_uniq"]
+        self.assertIn("UNIQUE INDEX", corrections)
+        self.assertIn("(event_id)", corrections)
 
     def test_index_of_what_waits(self):
         self.assertIn("folded_at IS NULL", self.indexes("usage_batch")["usage_batch_unfolded"])
@@ -87,6 +91,14 @@ class TestSchema(TransactionCase):
             if field.store and not field.compute and not field.related and name not in ("id", "display_name")
         }
         self.assertLessEqual(stored, set(columns))
+
+    def test_columns_that_name_events(self):
+        self.env.cr.execute(
+            "SELECT column_name, data_type FROM information_schema.columns "
+            "WHERE table_name = 'usage_correction' AND data_type = 'bigint'"
+        )
+        names = {name for name, _kind in self.env.cr.fetchall()}
+        self.assertEqual(names, {"event_id", "replacement_id", "root_id"})
 
     def test_uninstalling_leaves_no_table(self):
         uninstall_hook(self.env)
