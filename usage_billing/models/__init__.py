@@ -4,7 +4,6 @@ from . import (
     res_company,
     res_config_settings,
     res_partner,
-    usage_aggregate,
     usage_plan,
     usage_price,
     usage_price_tier,

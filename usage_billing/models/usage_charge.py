@@ -157,11 +157,11 @@ class UsageCharge(models.Model):
             for charge, own in lines.grouped("usage_charge_id").items()
         }
 
-    def _reconciliation_vals(self, window, by_hour, invoiced, posted):
-        """Return the row that compares this charge; ``by_hour`` is a Decimal, the amounts floats."""
-        events = self.env["usage.aggregate"]._quantity_from_events(
-            window.accounts, window.meter, window.start, window.end
-        )
+    def _reconciliation_vals(self, events, by_hour, invoiced, posted):
+        """Return the row that compares this charge: quantities as Decimals, amounts as floats.
+
+        ``events`` is what all stored events come to, ``by_hour`` what the hourly usage says.
+        """
         charged = Decimal(self.result["quantity"])
         difference = self._amount_difference(invoiced, posted)
         same = events == by_hour == charged and self.currency_id.is_zero(difference)

@@ -8,11 +8,11 @@ from psycopg2 import OperationalError
 from odoo import fields, models
 from odoo.exceptions import AccessError, UserError
 
+from odoo.addons.usage_connector_base.aggregations import Window
 from odoo.addons.usage_connector_base.guard import unlocked
 
 from .. import rating
 from ..numbers import exact
-from .usage_aggregate import Window
 from .usage_statement import PREPARER, RATEABLE
 
 _logger = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class UsageStatement(models.Model):
                 for line in statement.subscription_id.line_ids
             }
             result[statement] = {
-                line: Window(line.meter_id, accounts[statement.subscription_id], *bounds)
+                line: Window.over(line.meter_id, accounts[statement.subscription_id], *bounds)
                 for line, bounds in lines.items()
                 if bounds
             }
@@ -105,6 +105,7 @@ class UsageStatement(models.Model):
     def _charge_vals(self, line, window, quantity):
         """Return the values of the charge for ``quantity`` (Decimal) of one line."""
         self._check_line(line)
+        start, end = line._window(self.period_start, self.period_end)
         definition = line._definition()
         price = rating.parse_price(definition)
         charge = rating.rate(price, rating.Usage(quantity=quantity), self._rating_currency())
@@ -117,9 +118,9 @@ class UsageStatement(models.Model):
             "partner_id": self.partner_id.id,
             "company_id": self.company_id.id,
             "currency_id": self.currency_id.id,
-            "usage_start": window.start,
-            "usage_end": window.end,
-            "source_accounts": sorted(window.accounts.ids),
+            "usage_start": start,
+            "usage_end": end,
+            "source_accounts": window.account_ids(),
             "definition": definition,
             "quantity": charge.quantity,
             "amount_unrounded": charge.unrounded,

@@ -6,9 +6,9 @@ from odoo import api, fields, models
 from odoo.fields import Domain
 from odoo.tools import split_every
 
+from odoo.addons.usage_connector_base.aggregations import Window
 from odoo.addons.usage_connector_base.guard import unlocked
 
-from .usage_aggregate import Window
 from .usage_statement import APPROVER, PREPARER
 
 CHARGED = ("rated", "to_approve", "approved", "invoiced", "posted")
@@ -70,14 +70,15 @@ class UsageStatement(models.Model):
         accounts = self.subscription_id._accounts()
         charges = self.charge_ids
         windows = [
-            Window(charge.meter_id, accounts[charge.subscription_id], charge.usage_start, charge.usage_end)
+            Window.over(charge.meter_id, accounts[charge.subscription_id], charge.usage_start, charge.usage_end)
             for charge in charges
         ]
         by_hour = self.env["usage.aggregate"]._quantities(windows)
+        from_events = self.env["usage.aggregate"]._quantities_from_events(windows)
         amounts = charges._billed_amounts()
         return [
-            charge._reconciliation_vals(window, quantity, *amounts.get(charge, (0.0, 0.0)))
-            for charge, window, quantity in zip(charges, windows, by_hour, strict=True)
+            charge._reconciliation_vals(*quantities, *amounts.get(charge, (0.0, 0.0)))
+            for charge, *quantities in zip(charges, from_events, by_hour, strict=True)
         ]
 
     def _reconcile_later(self):

@@ -12,6 +12,7 @@ from . import (
     usage_correction,
     usage_exception,
     usage_aggregate,
+    usage_aggregate_quantities,
     usage_ingestion,
     usage_source_total,
     usage_monitoring,

@@ -1,6 +1,5 @@
 import logging
 import time
-from decimal import Decimal
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
@@ -57,50 +56,7 @@ class UsageAggregate(models.Model):
             hour = format_datetime(self.env, aggregate.hour, dt_format="short")
             aggregate.display_name = f"{aggregate.meter_id.name} · {aggregate.account_id.display_name} · {hour}"
 
-    # -- reading ----------------------------------------------------------------------------
-
-    @api.model
-    def _quantity(self, accounts, meter, start, end):
-        """What a meter counted for accounts in [start, end).
-
-        :param accounts: ``usage.account`` records
-        :param meter: one ``usage.meter``
-        :param datetime start: naive UTC, on the hour
-        :param datetime end: naive UTC, on the hour
-        :return: Decimal, in the meter's unit
-        """
-        self.flush_model()
-        [[quantity]] = self.env.execute_query(
-            SQL(
-                """
-                SELECT coalesce(sum(quantity), 0)::text FROM usage_aggregate
-                WHERE account_id = ANY(%s) AND meter_id = %s AND hour >= %s AND hour < %s
-                """,
-                accounts.ids,
-                meter.id,
-                start,
-                end,
-            )
-        )
-        return Decimal(quantity)
-
-    @api.model
-    def _quantity_from_events(self, accounts, meter, start, end):
-        """The same as :meth:`_quantity`, from the stored events: to compare the two."""
-        [[quantity]] = self.env.execute_query(
-            SQL(
-                """
-                SELECT coalesce(sum(%s), 0)::text FROM usage_event e
-                WHERE account_id = ANY(%s) AND type = %s AND time >= %s AND time < %s
-                """,
-                self._sql_value(meter),
-                accounts.ids,
-                meter.event_type,
-                start,
-                end,
-            )
-        )
-        return Decimal(quantity)
+    # -- walking down -----------------------------------------------------------------------
 
     def action_view_events(self):
         """The events behind these hours."""

@@ -32,6 +32,7 @@ from . import (
     test_schema,
     test_settings,
     test_source,
+    test_span,
     test_usage_api,
     test_views,
     test_windows,

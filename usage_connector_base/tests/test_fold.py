@@ -1,10 +1,12 @@
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 from unittest.mock import patch
 
 from odoo import fields
 from odoo.tests import tagged
 
+from odoo.addons.usage_connector_base.aggregations import Span, Window
 from odoo.addons.usage_connector_base.models import usage_aggregate
 
 from .common import UsageCommon
@@ -345,12 +347,13 @@ class TestQuantity(UsageCommon):
 
     def both(self, accounts, start=0, end=24):
         """The quantity from the hours and from the events."""
+        return self.quantities(self.meter, accounts, start, end)
+
+    def quantities(self, meter, accounts, start, end):
         aggregates = self.env["usage.aggregate"]
-        window = self.hour + timedelta(hours=start), self.hour + timedelta(hours=end)
-        return (
-            aggregates._quantity(accounts, self.meter, *window),
-            aggregates._quantity_from_events(accounts, self.meter, *window),
-        )
+        bounds = self.hour + timedelta(hours=start), self.hour + timedelta(hours=end)
+        windows = [Window.over(meter, accounts, *bounds)]
+        return *aggregates._quantities(windows), *aggregates._quantities_from_events(windows)
 
     def test_exact(self):
         quantity, from_events = self.both(self.account)
@@ -377,9 +380,49 @@ class TestQuantity(UsageCommon):
     def test_count(self):
         requests = self._meter("requests")
         self.fold()
-        aggregates, window = self.env["usage.aggregate"], (self.hour, self.hour + timedelta(hours=1))
-        self.assertEqual(aggregates._quantity(self.other, requests, *window), 2)
-        self.assertEqual(aggregates._quantity_from_events(self.other, requests, *window), 2)
+        self.assertEqual(self.quantities(requests, self.other, 0, 1), (2, 2))
+
+    def test_windows_in_their_order(self):
+        aggregates, end = self.env["usage.aggregate"], self.hour + timedelta(hours=2)
+        requests = self._meter("requests")
+        self.fold()
+        windows = [
+            Window.over(self.meter, self.other, self.hour, end),
+            Window.over(requests, self.account | self.other, self.hour, end),
+            Window.over(self.meter, self.account, end, end + timedelta(hours=1)),
+            Window.over(self.meter, self.account, self.hour, end),
+        ]
+        self.assertEqual(aggregates._quantities(windows), [12, 4, 0, Decimal("0.3")])
+        self.assertEqual(aggregates._quantities_from_events(windows), [12, 4, 0, Decimal("0.3")])
+
+    def test_accounts_for_a_part_of_the_time(self):
+        """An account may come more than once, with a gap."""
+        hours = [self.hour + timedelta(hours=n) for n in range(4)]
+        for n in range(1, 3):
+            self.ingest([self.event(f"later {n}", tokens=10**n, time=self.time(60 * n + 1))])
+        self.fold()
+        spans = (Span(self.account.id, hours[0], hours[1]), Span(self.account.id, hours[2], hours[3]))
+        windows = [Window(self.meter, spans), Window(self.meter, (*spans, Span(self.other.id, hours[0], hours[1])))]
+        for read in (self.env["usage.aggregate"]._quantities, self.env["usage.aggregate"]._quantities_from_events):
+            self.assertEqual(read(windows), [Decimal("100.1"), Decimal("112.1")])
+
+    def test_windows_that_cut_hours(self):
+        for minutes in (14, 15, 16, 44, 45, 74, 75):
+            self.ingest([self.event(f"at {minutes}", tokens=100, time=self.time(minutes))])
+        self.fold()
+        cuts = [self.hour + timedelta(minutes=minutes) for minutes in (0, 15, 45, 75, 120)]
+        windows = [Window.over(self.meter, self.account, start, end) for start, end in pairwise(cuts)]
+        expected = [Decimal("100.1"), 300, Decimal("200.2"), 100]
+        self.assertEqual(self.env["usage.aggregate"]._quantities(windows), expected)
+        self.assertEqual(self.env["usage.aggregate"]._quantities_from_events(windows), expected)
+
+    def test_parts_of_hours_are_counted_when_their_hour_is(self):
+        """Else pieces of an hour would not add up to it."""
+        self.ingest([self.event("late", tokens=1, time=self.time(20))])
+        windows = [Window.over(self.meter, self.account, self.hour, self.hour + timedelta(minutes=30))]
+        self.assertEqual(self.env["usage.aggregate"]._quantities(windows), [Decimal("0.1")])
+        self.fold()
+        self.assertEqual(self.env["usage.aggregate"]._quantities(windows), [Decimal("1.1")])
 
     def test_drill_down(self):
         for aggregate in self.env["usage.aggregate"].search([("meter_id", "=", self.meter.id)]):

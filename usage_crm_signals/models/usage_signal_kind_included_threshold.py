@@ -5,11 +5,11 @@ from decimal import Decimal
 
 from odoo import fields, models
 from odoo.fields import Domain
-from odoo.tools import SQL
 
 from odoo.addons.usage_billing import rating
 from odoo.addons.usage_billing.numbers import exact, exact_text, format_number
 from odoo.addons.usage_billing.rating.periods import local_date
+from odoo.addons.usage_connector_base.aggregations import Window
 
 
 class UsageSignalKindIncludedThreshold(models.AbstractModel):
@@ -31,12 +31,12 @@ class UsageSignalKindIncludedThreshold(models.AbstractModel):
         periods = {sub: sub._period(sub._period_index(at)) for sub in lines.subscription_id}
         windows = {line: line._window(*periods[line.subscription_id]) for line in lines}
         running = lines.filtered(lambda line: windows[line] and windows[line][0] <= at < windows[line][1])
-        self.env["usage.aggregate"].flush_model()
-        rows = self.env.execute_query(self._query(rule, at, running, windows))
-        found = lines.browse(line_id for line_id, _used in rows)
+        used = self._used(running.sorted("id"), windows, at)
+        percentage = exact(rule.percentage)
         return [
-            self._facts(rule, line, periods[line.subscription_id], windows[line], used)
-            for line, (_line_id, used) in zip(found, rows, strict=True)
+            self._facts(rule, line, periods[line.subscription_id], windows[line], str(quantity))
+            for line, quantity in used.items()
+            if quantity * 100 >= exact(line.included_quantity) * percentage
         ]
 
     def _lines(self, rule):
@@ -48,33 +48,13 @@ class UsageSignalKindIncludedThreshold(models.AbstractModel):
             domain &= Domain("meter_id", "=", rule.meter_id.id)
         return self.env["usage.subscription.line"].search(domain)
 
-    def _query(self, rule, at, lines, windows):
-        """Return the query of (line, quantity as text) for lines at or over the percentage.
+    def _used(self, lines, windows, at):
+        """Return {line: what it bills of the usage before ``at``, as a Decimal}.
 
         :param dict windows: half-open window of billed usage, naive UTC, by line
         """
-        rows = [
-            (line.id, line.meter_id.id, account.id, windows[line][0], at, exact(line.included_quantity))
-            for line in lines
-            for account in line.subscription_id.account_ids
-        ]
-        columns = [list(column) for column in zip(*rows, strict=True)] or [[]] * 6
-        return SQL(
-            """
-            SELECT scope.line_id, SUM(hourly.quantity)::text
-              FROM unnest(
-                       %s::int[], %s::int[], %s::int[], %s::timestamp[], %s::timestamp[], %s::numeric[]
-                   ) AS scope (line_id, meter_id, account_id, start_at, end_at, included)
-              JOIN usage_aggregate AS hourly
-                ON hourly.account_id = scope.account_id AND hourly.meter_id = scope.meter_id
-               AND hourly.hour >= scope.start_at AND hourly.hour < scope.end_at
-          GROUP BY scope.line_id, scope.included
-            HAVING SUM(hourly.quantity) * 100 >= scope.included * %s
-          ORDER BY scope.line_id
-            """,
-            *columns,
-            exact(rule.percentage),
-        )
+        spans = [Window.over(line.meter_id, line.subscription_id.account_ids, windows[line][0], at) for line in lines]
+        return dict(zip(lines, self.env["usage.aggregate"]._quantities(spans), strict=True))
 
     def _facts(self, rule, line, period, window, used):
         """Return the values of the signal for one line over the percentage.
