@@ -317,7 +317,7 @@ class TestBlocked(UsageBillingCommon):
             statement.with_user(self.preparer).action_submit()
 
     def test_a_meter_that_is_being_counted_again(self):
-        self.meter.value_path = "tokens"
+        self.change(self.meter, value_path="cached")
         self.assertTrue(self.meter.recount_pending)
         statement = self.statement()
         statement.with_user(self.preparer).action_rate()

@@ -42,6 +42,7 @@ REJECTIONS = {
     "value_not_number": "The value that the meter counts must be a JSON number.",
     "value_negative": "The value that the meter counts may not be negative.",
     "value_out_of_range": "The value may have 18 digits before and 18 after the point.",
+    "value_invalid": "A value that is told apart must be a text of at most 200 characters, a number or a boolean.",
     "dimension_invalid": "A dimension must be a text of at most 200 characters, a number or a boolean.",
 }
 
@@ -65,12 +66,51 @@ class Rejection(Exception):
         self.message = f"{REJECTIONS[code]} {detail}".strip()
 
 
+class Filter(NamedTuple):
+    """What an event's data must fulfil for a meter to count it."""
+
+    path: tuple  # names from data down to the value
+    operator: str  # in, not_in, set, not_set
+    values: frozenset = frozenset()  # of texts, as :func:`text_of` writes them
+
+    def passes(self, data):
+        """Whether the data fulfils this. What has no text is none of the values.
+
+        >>> Filter(("tokens", "input"), "in", frozenset({"7", "8"})).passes({"tokens": {"input": 7}})
+        True
+        """
+        value = dig(data, self.path)
+        if self.operator == "set":
+            return value is not None
+        if self.operator == "not_set":
+            return value is None
+        return (text_of(value) in self.values) == (self.operator == "in")
+
+
+class Condition(NamedTuple):
+    """To which events of its type a meter is limited."""
+
+    starts: datetime | None  # naive UTC, inclusive
+    ends: datetime | None  # naive UTC, exclusive
+    filters: tuple = ()  # of :class:`Filter`, all of which must pass
+
+    def covers(self, time):
+        """Whether an event of this time (naive UTC) is meant."""
+        return (self.starts is None or self.starts <= time) and (self.ends is None or time < self.ends)
+
+    def takes(self, time, data):
+        """Whether an event of this time (naive UTC) with this data is counted."""
+        return self.covers(time) and all(line.passes(data) for line in self.filters)
+
+
 class MeterSpec(NamedTuple):
     """What ingestion must know of a meter to judge an event's data."""
 
     code: str
     value_path: tuple  # names from data down to the value; () when events are counted
     dimension_paths: tuple  # of such paths
+    is_number: bool = True  # whether the value must be one; else it is told apart from others by its text
+    condition: Condition | None = None  # None: every event of the type is counted
 
 
 class Limits(NamedTuple):
@@ -78,6 +118,7 @@ class Limits(NamedTuple):
 
     earliest: datetime
     latest: datetime
+    now: datetime  # the time of an event that names none
 
 
 class Fact(NamedTuple):
@@ -114,6 +155,24 @@ def dig(data, path):
     return data
 
 
+def text_of(value):
+    """The text by which values of JSON are compared, as PostgreSQL's ``#>>`` writes it.
+
+    :return: None for what has no text: null, objects and lists
+
+    >>> text_of(True), text_of(Decimal("1E-7")), text_of("Größe"), text_of([1])
+    ('true', '0.0000001', 'Größe', None)
+    """
+    kind = type(value)
+    if kind is str:
+        return value
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is int:
+        return str(value)
+    return f"{value:f}" if kind is Decimal else None
+
+
 def read_fact(source_id, event, meters_of, limits):
     """Judge one event.
 
@@ -139,7 +198,8 @@ def read_fact(source_id, event, meters_of, limits):
     elif not isinstance(data, dict):
         raise Rejection("data_invalid")
     for meter in meters_of(event_type):
-        _check_meter(meter, data)
+        if meter.condition is None or meter.condition.takes(time or limits.now, data):
+            _check_meter(meter, data)
     references = [_reference(event, name) for name in _REFERENCES]
     attributes = {name: event[name] for name in event.keys() - _KNOWN} or None
     return Fact(
@@ -196,7 +256,8 @@ def _utc(value, limits):
 def _check_meter(meter, data):
     """Reject data that the meter could not count."""
     if meter.value_path:
-        _check_value(dig(data, meter.value_path), f"Meter {meter.code}, data.{'.'.join(meter.value_path)}.")
+        check = _check_value if meter.is_number else _check_told_apart
+        check(dig(data, meter.value_path), f"Meter {meter.code}, data.{'.'.join(meter.value_path)}.")
     for path in meter.dimension_paths:
         value = dig(data, path)
         if isinstance(value, (dict, list)) or (isinstance(value, str) and len(value) > MAX_DIMENSION):
@@ -214,6 +275,14 @@ def _check_value(value, where):
         raise Rejection("value_out_of_range", where)
 
 
+def _check_told_apart(value, where):
+    if value is None:
+        raise Rejection("value_missing", where)
+    text = text_of(value)
+    if text is None or (isinstance(value, str) and len(text) > MAX_DIMENSION):
+        raise Rejection("value_invalid", where)
+
+
 def _fingerprint(content):
     """Digest of what an event says, the same for every way to write it in JSON."""
     canonical = _encode_canonical.encode(content)
@@ -228,6 +297,17 @@ def _digest(content):
     return blake2b(content, digest_size=16).hexdigest()
 
 
+def covered(meters):
+    """A function of an event's time (naive UTC): whether any of these meters counts events of that time.
+
+    :param meters: :class:`MeterSpec` of one type of event
+    """
+    conditions = [meter.condition for meter in meters]
+    if any(condition is None or condition.starts is condition.ends is None for condition in conditions):
+        return lambda _time: True
+    return lambda time: any(condition.covers(time) for condition in conditions)
+
+
 def limits_at(now, max_age_days, max_future_hours):
     """The accepted range of times around ``now`` (naive UTC)."""
-    return Limits(now - timedelta(days=max_age_days), now + timedelta(hours=max_future_hours))
+    return Limits(now - timedelta(days=max_age_days), now + timedelta(hours=max_future_hours), now)

@@ -1,4 +1,5 @@
 import json
+from collections import defaultdict
 
 from dateutil.relativedelta import relativedelta
 
@@ -98,27 +99,36 @@ class UsageEvent(models.Model):
             content = {**(event.attributes or {}), "data": event.data or {}}
             event.data_text = json.dumps(content, indent=2, ensure_ascii=False)
 
-    @api.depends("account_id.partner_id", "type", "batch_id.folded_at")
+    @api.depends("account_id.partner_id", "type", "time", "batch_id.folded_at")
     def _compute_state(self):
-        types = self._counted_types()
+        periods = self._counted_types()
         for event in self:
-            if not event.account_id.partner_id or (event.company_id.id, event.type) not in types:
+            if not event.account_id.partner_id or not any(
+                (not start or start <= event.time) and (not end or event.time < end)
+                for start, end in periods.get((event.company_id.id, event.type), ())
+            ):
                 event.state = "held"
             else:
                 event.state = "counted" if event.batch_id.folded_at else "waiting"
 
     @api.model
     def _counted_types(self):
-        """Set of (company id, event type) that some meter counts."""
-        meters = self.env["usage.meter"].search_fetch([], ["company_id", "event_type"])
-        return {(meter.company_id.id, meter.event_type) for meter in meters}
+        """What some meter counts: dict of (company id, event type) to the periods in which it does."""
+        periods = defaultdict(list)
+        for version in self.env["usage.meter.version"]._counting():
+            periods[version.company_id.id, version.event_type].append(version._period())
+        return periods
 
     def _search_state(self, operator, value):
         if operator != "in":
             return NotImplemented
         known = Domain.OR(
-            Domain("company_id", "=", company) & Domain("type", "=", event_type)
-            for company, event_type in self._counted_types()
+            Domain("company_id", "=", company)
+            & Domain("type", "=", event_type)
+            & (Domain("time", ">=", start) if start else Domain.TRUE)
+            & (Domain("time", "<", end) if end else Domain.TRUE)
+            for (company, event_type), periods in self._counted_types().items()
+            for start, end in self._joined(periods)
         )
         mapped = Domain("account_id.partner_id", "!=", False) & known
         domains = {
@@ -127,6 +137,11 @@ class UsageEvent(models.Model):
             "waiting": mapped & Domain("batch_id.folded_at", "=", False),
         }
         return Domain.OR(domains[state] for state in value if state in domains)
+
+    @api.model
+    def _joined(self, periods):
+        """The periods, only the one without an end or begin where there is such a one."""
+        return [(None, None)] if (None, None) in periods else periods
 
     # Facts: nothing is handed on to super, whoever asks.
     @api.model_create_multi

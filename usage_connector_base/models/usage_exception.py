@@ -212,7 +212,7 @@ class UsageException(models.Model):
             self.search(
                 [
                     ("company_id", "=", meter.company_id.id),
-                    ("event_type", "=", meter.event_type),
+                    ("event_type", "in", meter._definitions().mapped("event_type")),
                     ("reason", "=", "meter_unknown"),
                     ("state", "=", "open"),
                 ]

@@ -187,9 +187,10 @@ class UsageIngestion(models.AbstractModel):
     def _judge_held(self, sender, fresh, accounts, verdicts):
         """Quarantine the facts that no meter counts or whose account has no customer."""
         specs = self.env["usage.meter"]._specs
-        metered = {kind: bool(specs(sender.company_id, kind)) for kind in {fact.type for fact in fresh.values()}}
+        metered = {kind: facts.covered(specs(sender.company_id, kind)) for kind in {f.type for f in fresh.values()}}
+        now = fields.Datetime.now()
         for index, fact in fresh.items():
-            if not metered[fact.type]:
+            if not metered[fact.type](fact.time or now):
                 verdicts[index] = UNMETERED
             elif not accounts[fact.subject][1]:
                 verdicts[index] = UNMAPPED

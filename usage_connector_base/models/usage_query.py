@@ -50,7 +50,7 @@ class UsageQuery(models.AbstractModel):
             return self._rejected(event_id, exceptions) if exceptions else None
         if not stored["id"]:
             return {"id": event_id, "state": "deleted", "exceptions": exceptions}
-        meters = self._meters(sender, stored["type"])
+        meters = self._meters(sender, stored)
         return {
             "id": event_id,
             **self._state(stored, meters),
@@ -92,10 +92,9 @@ class UsageQuery(models.AbstractModel):
         )
         return rows[0] if rows else None
 
-    def _meters(self, sender, event_type):
+    def _meters(self, sender, stored):
         # sudo: the API user reads no meters; the answer tells of those of its own company
-        domain = [("company_id", "=", sender.company_id), ("event_type", "=", event_type)]
-        return self.env["usage.meter"].sudo().search(domain)
+        return self.env["usage.meter"].sudo()._of_event(sender.company_id, stored["type"], stored["time"])
 
     def _state(self, stored, meters):
         held = not meters and "meter_unknown" or not stored["customer_assigned"] and "account_unmapped"

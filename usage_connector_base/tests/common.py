@@ -117,6 +117,20 @@ class UsageCommon(TransactionCase):
         )
 
     @classmethod
+    def change(cls, meter, valid_from=False, **values):
+        """Another version of a meter, which one administrator proposes and another one approves.
+
+        :param datetime valid_from: naive UTC; without one it replaces all that was
+        :return: the version
+        """
+        version = meter.version_ids.with_user(cls.admin)._propose(meter._version_at(cls.now))
+        version.write({"valid_from": valid_from, "replaces_later": not valid_from, **values})
+        version.action_submit()
+        version.with_user(cls.second_admin).action_approve()
+        cls.env.invalidate_all()
+        return version.with_env(cls.env)
+
+    @classmethod
     def expire_keys(cls):
         """Let the keys of the source be past their date."""
         cls.env["res.users.apikeys"].flush_model()

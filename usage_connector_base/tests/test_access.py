@@ -7,6 +7,9 @@ from .common import ADDON, UsageCommon
 RIGHTS = {
     "usage.source": {"viewer": "r", "operator": "r", "admin": "rwcu", "ingestion": "", "employee": ""},
     "usage.meter": {"viewer": "r", "operator": "r", "admin": "rwcu", "ingestion": "", "employee": ""},
+    "usage.meter.version": {"viewer": "r", "operator": "r", "admin": "rwcu", "ingestion": "", "employee": ""},
+    "usage.meter.filter": {"viewer": "r", "operator": "r", "admin": "rwcu", "ingestion": "", "employee": ""},
+    "usage.meter.definition": {"viewer": "", "operator": "", "admin": "", "ingestion": "", "employee": ""},
     "usage.account": {"viewer": "r", "operator": "rwcu", "admin": "rwcu", "ingestion": "", "employee": ""},
     "usage.batch": {"viewer": "r", "operator": "r", "admin": "r", "ingestion": "", "employee": ""},
     "usage.event": {"viewer": "r", "operator": "r", "admin": "r", "ingestion": "", "employee": ""},

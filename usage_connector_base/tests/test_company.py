@@ -1,4 +1,5 @@
 from odoo.exceptions import AccessError
+from odoo.fields import Command
 from odoo.tests import tagged
 
 from .common import ADDON, UsageCommon
@@ -6,6 +7,8 @@ from .common import ADDON, UsageCommon
 MODELS = (
     "usage.source",
     "usage.meter",
+    "usage.meter.version",
+    "usage.meter.filter",
     "usage.account",
     "usage.batch",
     "usage.event",
@@ -30,6 +33,8 @@ class TestCompanies(UsageCommon):
         cls.other_company = cls.env["res.company"].create({"name": "Other"})
         cls.other_source = cls._source("other-cloud", cls.other_company)
         cls.other_meter = cls._meter("other", value_path="tokens", company_id=cls.other_company.id)
+        for meter in (cls.meter, cls.other_meter):
+            meter.filter_ids = [Command.create({"path": "model", "operator": "set"})]
         cls._account("acme", cls.customer, source=cls.other_source)
         for source in (cls.source, cls.other_source):
             cls.ingest([cls.event("a"), cls.event("b", tokens="x"), cls.event("c", type="other")], source=source)

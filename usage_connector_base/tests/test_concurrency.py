@@ -12,6 +12,7 @@ from odoo.tests import BaseCase, get_db_name, tagged
 from odoo.tools import SQL
 
 from odoo.addons.usage_connector_base.controllers.common import ATTEMPTS
+from odoo.addons.usage_connector_base.guard import unlocked
 from odoo.addons.usage_connector_base.models.usage_aggregate import UsageAggregate
 from odoo.addons.usage_connector_base.tools import read_committed_cursor
 
@@ -194,7 +195,10 @@ class TestConcurrency(BaseCase):
 
         def change(path):
             with self._transaction() as env:
-                env["usage.meter"].browse(self.meter_id).value_path = path
+                meter = env["usage.meter"].browse(self.meter_id)
+                unlocked(meter._definitions()).write({"value_path": path})
+                meter._show_version()
+                meter._definition_changed()
 
         mark = UsageAggregate._mark_counted
 

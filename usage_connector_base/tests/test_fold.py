@@ -217,7 +217,7 @@ class TestRecount(UsageCommon):
         self.ingest([self.event("a", tokens=1)])
         self.fold()
         self.ingest([self.event("b", tokens=2)])
-        self.meter.dimensions = False
+        self.change(self.meter, dimensions=False)
         self.assertEqual(self.fold(), 2)
         self.assertEqual(self.quantities(), ["3"])
 
@@ -247,17 +247,17 @@ class TestRecount(UsageCommon):
     def test_changed_value(self):
         self.ingest([self.event("a", data={"tokens": 1, "cached": 10})])
         self.fold()
-        self.meter.value_path = "cached"
+        self.change(self.meter, value_path="cached")
         self.fold()
         self.assertEqual(self.quantities(), ["10"])
 
     def test_changed_aggregation_type_and_dimensions(self):
         self.ingest([self.event("a", tokens=5), self.event("b", tokens=6, type="other")])
         self.fold()
-        self.meter.write({"aggregation": "count"})
+        self.change(self.meter, aggregation="count")
         self.fold()
         self.assertEqual(self.figures(), {("acme", self.hour, LARGE): ("1", 1)})
-        self.meter.write({"event_type": "other", "aggregation": "sum", "dimensions": ""})
+        self.change(self.meter, event_type="other", aggregation="sum", dimensions="")
         self.fold()
         self.assertEqual(self.figures(), {("acme", self.hour, "{}"): ("6", 1)})
 
@@ -280,7 +280,7 @@ class TestRecount(UsageCommon):
         self.ingest([self.event("a")])
         self.fold()
         ids = self.env["usage.aggregate"].search([("meter_id", "=", requests.id)]).ids
-        self.meter.dimensions = False
+        self.change(self.meter, dimensions=False)
         self.fold()
         self.assertEqual(self.env["usage.aggregate"].search([("meter_id", "=", requests.id)]).ids, ids)
 

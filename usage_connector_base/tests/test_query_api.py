@@ -57,7 +57,7 @@ class TestEventStatus(QueryCommon):
     def test_waiting_while_a_meter_counts_again(self):
         self.ingest([self.event("e-1")])
         self.fold()
-        self.meter.dimensions = "model, region"
+        self.change(self.meter, dimensions="model, region")
         self.assertEqual(self.status("e-1")["state"], "waiting")
         self.fold()
         self.assertEqual(self.status("e-1")["state"], "counted")
