@@ -7,7 +7,7 @@
     "license": "LGPL-3",
     "application": True,
     "depends": ["mail", "uom"],
-    "external_dependencies": {"python": ["msgspec"]},
+    "external_dependencies": {"python": ["jsonschema", "msgspec"]},
     "data": [
         "security/usage_groups.xml",
         "security/ir.model.access.csv",

@@ -124,7 +124,8 @@ def _translated(event, sender, meters):
     kind = translated.get("type")
     if isinstance(kind, str) and "\0" not in kind:
         for meter in meters._specs(sender.company_id, kind):
-            _read_number(translated.get("data"), meter.value_path)
+            if meter.is_number:
+                _read_number(translated.get("data"), meter.value_path)
     return {**translated, "lago": given} if given else translated
 
 

@@ -4,6 +4,7 @@ This is the hot path: some ten thousand events a second pass through :func:`read
 """
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from hashlib import blake2b
@@ -14,7 +15,7 @@ import msgspec
 MAX_IDENTIFIER = 255  # characters of id, type, subject, tenant, subscription, user
 MAX_DIMENSION = 200  # characters of one dimension's value
 MAX_DATA = 32 * 1024  # bytes of an event's content, as JSON
-MAX_QUANTITY = Decimal(10) ** 18
+MAX_QUANTITY = 10**18
 MAX_DECIMALS = 18
 
 # CloudEvents attributes that we store in columns, and those that belong to the transport:
@@ -43,6 +44,7 @@ REJECTIONS = {
     "value_negative": "The value that the meter counts may not be negative.",
     "value_out_of_range": "The value may have 18 digits before and 18 after the point.",
     "value_invalid": "A value that is told apart must be a text of at most 200 characters, a number or a boolean.",
+    "schema_mismatch": "data is not of the form that was agreed upon for the meter.",
     "dimension_invalid": "A dimension must be a text of at most 200 characters, a number or a boolean.",
 }
 
@@ -111,6 +113,7 @@ class MeterSpec(NamedTuple):
     dimension_paths: tuple  # of such paths
     is_number: bool = True  # whether the value must be one; else it is told apart from others by its text
     condition: Condition | None = None  # None: every event of the type is counted
+    schema: Callable | None = None  # of data to None, or to what is wrong with it: see :mod:`schemas`
 
 
 class Limits(NamedTuple):
@@ -197,14 +200,20 @@ def read_fact(source_id, event, meters_of, limits):
         data = {}
     elif not isinstance(data, dict):
         raise Rejection("data_invalid")
+    schemas = ()
     for meter in meters_of(event_type):
         if meter.condition is None or meter.condition.takes(time or limits.now, data):
             _check_meter(meter, data)
+            if meter.schema is not None:
+                schemas += (meter,)
     references = [_reference(event, name) for name in _REFERENCES]
     attributes = {name: event[name] for name in event.keys() - _KNOWN} or None
+    fingerprint = _fingerprint((event_type, subject, time, data, references, attributes))
+    for meter in schemas:  # last: only now is it known that the data is not large
+        _check_schema(meter, data)
     return Fact(
         event_key(source_id, event_id),
-        _fingerprint((event_type, subject, time, data, references, attributes)),
+        fingerprint,
         event_id,
         event_type,
         subject,
@@ -256,31 +265,46 @@ def _utc(value, limits):
 def _check_meter(meter, data):
     """Reject data that the meter could not count."""
     if meter.value_path:
-        check = _check_value if meter.is_number else _check_told_apart
-        check(dig(data, meter.value_path), f"Meter {meter.code}, data.{'.'.join(meter.value_path)}.")
+        value = dig(data, meter.value_path)
+        if meter.is_number:
+            if type(value) is not int or not 0 <= value < MAX_QUANTITY:  # most are whole numbers
+                _check_value(meter, value)
+        elif value is None:
+            raise Rejection("value_missing", _where(meter, meter.value_path))
+        elif not _is_label(value):
+            raise Rejection("value_invalid", _where(meter, meter.value_path))
     for path in meter.dimension_paths:
-        value = dig(data, path)
-        if isinstance(value, (dict, list)) or (isinstance(value, str) and len(value) > MAX_DIMENSION):
-            raise Rejection("dimension_invalid", f"Meter {meter.code}, data.{'.'.join(path)}.")
+        if not _is_label(dig(data, path)):
+            raise Rejection("dimension_invalid", _where(meter, path))
 
 
-def _check_value(value, where):
+def _check_value(meter, value):
     if value is None:
-        raise Rejection("value_missing", where)
+        raise Rejection("value_missing", _where(meter, meter.value_path))
     if type(value) not in (int, Decimal):  # a boolean is an int to Python
-        raise Rejection("value_not_number", where)
+        raise Rejection("value_not_number", _where(meter, meter.value_path))
     if value < 0:
-        raise Rejection("value_negative", where)
+        raise Rejection("value_negative", _where(meter, meter.value_path))
     if value >= MAX_QUANTITY or (type(value) is Decimal and value.as_tuple().exponent < -MAX_DECIMALS):
-        raise Rejection("value_out_of_range", where)
+        raise Rejection("value_out_of_range", _where(meter, meter.value_path))
 
 
-def _check_told_apart(value, where):
-    if value is None:
-        raise Rejection("value_missing", where)
-    text = text_of(value)
-    if text is None or (isinstance(value, str) and len(text) > MAX_DIMENSION):
-        raise Rejection("value_invalid", where)
+def _is_label(value):
+    """Whether quantities may be kept apart by a value."""
+    if isinstance(value, str):
+        return len(value) <= MAX_DIMENSION
+    return not isinstance(value, (dict, list))
+
+
+def _check_schema(meter, data):
+    wrong = meter.schema(data)
+    if wrong:
+        raise Rejection("schema_mismatch", f"Meter {meter.code}: {wrong}")
+
+
+def _where(meter, path):
+    """The place of a meter's value or dimension, for a message."""
+    return f"Meter {meter.code}, data.{'.'.join(path)}."
 
 
 def _fingerprint(content):

@@ -7,6 +7,7 @@ from odoo.exceptions import ValidationError
 from odoo.tools import SQL
 
 from ..ingestion.facts import MAX_DECIMALS, Filter
+from ..ingestion.schemas import BadSchema, read_schema
 
 PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 AGGREGATIONS = [
@@ -177,6 +178,19 @@ class UsageMeterDefinition(models.AbstractModel):
                     step=self.rounding_step,
                 )
             )
+
+    @api.constrains("payload_schema")
+    def _check_payload_schema(self):
+        for definition in self:
+            try:
+                definition._schema()
+            except BadSchema as exc:
+                raise ValidationError(self.env._("JSON Schema: %s", exc)) from exc
+
+    def _schema(self):
+        """The check of an event's data by the JSON Schema, None without one: see :func:`~.schemas.read_schema`."""
+        text = (self.payload_schema or "").strip()
+        return read_schema(text) if text else None
 
     # -- for counting -----------------------------------------------------------------------
 

@@ -322,6 +322,7 @@ class UsageMeterVersion(models.Model):
             tuple(tuple(name.split(".")) for name in self._dimension_names()),
             self.aggregation != "unique_count",
             Condition(*period, filters) if any(period) or filters else None,
+            self._schema(),
         )
 
     def _differences(self, other):

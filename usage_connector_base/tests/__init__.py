@@ -30,6 +30,7 @@ from . import (
     test_openmeter,
     test_query_api,
     test_schema,
+    test_schemas,
     test_settings,
     test_source,
     test_span,

@@ -14,6 +14,13 @@ CONFLICT = "an exception with both events side by side"
 BATCH = "the count of the request"
 
 
+SCHEMA = """{
+    "properties": {"gb": {"maximum": 1000}, "tier": {"enum": ["hot", "cold"]}},
+    "required": ["gb", "tier"],
+    "additionalProperties": false
+}"""
+
+
 class Bad(NamedTuple):
     """One row of the table; requests that are refused as a whole are in ``test_http``."""
 
@@ -92,6 +99,16 @@ TABLE = [
     rejected("a list for a dimension", {"data": {"tokens": 1, "model": ["large"]}}, "dimension_invalid"),
     rejected("an object for a dimension", {"data": {"tokens": 1, "model": {}}}, "dimension_invalid"),
     rejected("a dimension of 201 characters", {"data": {"tokens": 1, "model": "x" * 201}}, "dimension_invalid"),
+    rejected("no value to tell apart", {"type": "login", "data": {"at": "web"}}, "value_missing"),
+    rejected("an object to tell apart", {"type": "login", "data": {"person": {"id": 1}}}, "value_invalid"),
+    rejected("201 characters to tell apart", {"type": "login", "data": {"person": "x" * 201}}, "value_invalid"),
+    rejected("data without an agreed name", {"type": "agreed", "data": {"gb": 1}}, "schema_mismatch"),
+    rejected(
+        "data with a name not agreed", {"type": "agreed", "data": {"gb": 1, "tier": "hot", "x": 1}}, "schema_mismatch"
+    ),
+    rejected("a text not in the agreed list", {"type": "agreed", "data": {"gb": 1, "tier": "warm"}}, "schema_mismatch"),
+    rejected("more than agreed", {"type": "agreed", "data": {"gb": 1000.5, "tier": "hot"}}, "schema_mismatch"),
+    rejected("agreed data of 40 KB", {"type": "agreed", "data": {"gb": 1, "tier": "x" * 40_000}}, "data_too_large"),
     Bad("an account nobody knows", {"subject": "nobody"}, "quarantined", "account_unmapped", ACCOUNT),
     Bad("a type nobody counts", {"type": "unheard.of"}, "quarantined", "meter_unknown", TYPE),
     Bad("a known event once more", {"id": "known"}, "duplicate", "id_known", BATCH),
@@ -105,6 +122,8 @@ class TestBadInput(UsageCommon):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        cls._meter("people", "login", aggregation="unique_count", value_path="person")
+        cls._meter("agreed", "agreed", value_path="gb", payload_schema=SCHEMA)
         cls.ingest([cls.event("known")])
 
     def body(self, number, bad):
