@@ -2,7 +2,7 @@ from datetime import datetime
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
-from odoo.tools import ormcache
+from odoo.tools import SQL, ormcache
 
 from ..guard import is_unlocked, unlocked
 from .usage_meter_definition import DEFINITION
@@ -63,6 +63,20 @@ class UsageMeter(models.Model):
     _code_uniq = models.Constraint(
         "UNIQUE(company_id, code)", "Another meter of this company has this code: choose another one."
     )
+
+    def init(self):
+        """Meters of a database from before there were versions count by their first one."""
+        self.env.cr.execute(
+            SQL(
+                """
+                INSERT INTO usage_meter_version (meter_id, company_id, number, state, event_type, aggregation,
+                    value_path, dimensions, approved_date, create_uid, write_uid, create_date, write_date)
+                SELECT id, company_id, 1, 'approved', event_type, aggregation, value_path, dimensions,
+                    create_date, create_uid, write_uid, create_date, write_date
+                FROM usage_meter m WHERE NOT EXISTS (SELECT 1 FROM usage_meter_version v WHERE v.meter_id = m.id)
+                """
+            )
+        )
 
     def _compute_version_count(self):
         counts = dict(

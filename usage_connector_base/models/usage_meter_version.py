@@ -3,7 +3,6 @@ from datetime import datetime, timedelta
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
-from odoo.tools import SQL
 
 from ..guard import is_unlocked, unlocked
 from ..ingestion.facts import Condition, MeterSpec
@@ -77,20 +76,6 @@ class UsageMeterVersion(models.Model):
     _on_the_hour = models.Constraint(
         "CHECK (valid_from = date_trunc('hour', valid_from))", "A version begins on the hour (UTC)."
     )
-
-    def init(self):
-        """Meters of a database from before there were versions count by their first one."""
-        self.env.cr.execute(
-            SQL(
-                """
-                INSERT INTO usage_meter_version (meter_id, company_id, number, state, event_type, aggregation,
-                    value_path, dimensions, approved_date, create_uid, write_uid, create_date, write_date)
-                SELECT id, company_id, 1, 'approved', event_type, aggregation, value_path, dimensions,
-                    create_date, create_uid, write_uid, create_date, write_date
-                FROM usage_meter m WHERE NOT EXISTS (SELECT 1 FROM usage_meter_version v WHERE v.meter_id = m.id)
-                """
-            )
-        )
 
     @api.depends("meter_id.name", "number")
     def _compute_display_name(self):
