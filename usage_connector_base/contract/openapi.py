@@ -3,7 +3,7 @@
 from ..ingestion.envelope import BATCH, PLAIN, SINGLE
 from ..ingestion.facts import MAX_IDENTIFIER, REJECTIONS
 from .questions import DEFAULT_LIMIT, MAX_LIMIT, PARAMETERS, REQUIRED
-from .refusals import BODY, KEY, QUERY, REFUSALS, by_status
+from .refusals import BODY, KEY, LATER, QUERY, REFUSALS, by_status
 from .windows import GRANULARITIES
 
 PROBLEM = "application/problem+json"
@@ -196,6 +196,10 @@ def _post_compatible():
 # -- parts of paths -----------------------------------------------------------------------------
 
 _TEXT = {"type": "string"}
+_RETRY_AFTER = {
+    "description": "Whole seconds after which the same request may pass.",
+    "schema": {"type": "integer", "minimum": 1},
+}
 _ENVIRONMENT = {"type": "string", "enum": ["production", "staging", "development"]}
 _QUERY_SCHEMAS = {
     "granularity": {"type": "string", "enum": list(GRANULARITIES), "default": "day"},
@@ -221,6 +225,7 @@ def _responses(description, content, codes, error=("Error", PLAIN)):
         str(status): {
             "description": "\n".join(f"- `{code}`: {REFUSALS[code][1]}" for code in listed),
             "content": _content(*error),
+            **({"headers": {"Retry-After": _RETRY_AFTER}} if status in LATER else {}),
         }
         for status, listed in by_status(codes).items()
     }
@@ -264,7 +269,7 @@ def _schemas(outcomes, messages):
         "Exception": _exception(),
         "Usage": _usage(),
         "UsageRow": _usage_row(),
-        "Health": _object({"status": _enum(["ok", "behind"]), "fold_lag_seconds": {"type": "number", "minimum": 0}}),
+        "Health": _health(),
         "Error": _object({"error": _object({"code": _enum(REFUSALS), "message": _TEXT})}),
         **_openmeter_schemas(),
         **_lago_schemas(),
@@ -371,6 +376,21 @@ def _usage_row():
             "dimensions": _DIMENSIONS,
             "quantity": _DECIMAL,
             "events": _COUNT,
+        }
+    )
+
+
+def _health():
+    return _object(
+        {
+            "status": _enum(
+                {
+                    "ok": "It answers, and counts what comes.",
+                    "behind": "Counting is late.",
+                    "full": "Too much waits to be counted: events are refused with 503 for the moment.",
+                }
+            ),
+            "fold_lag_seconds": {"type": "number", "minimum": 0},
         }
     )
 

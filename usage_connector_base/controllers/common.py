@@ -1,3 +1,4 @@
+import ipaddress
 import logging
 import re
 
@@ -23,6 +24,7 @@ TAKES_EVENTS = {
     "save_session": False,
     "readonly": False,
 }
+QUEUE_SECONDS = 30  # after which to try again, while too much waits to be counted
 ATTEMPTS = 5  # of storing a batch, should others store the same events at the same moment
 
 
@@ -40,6 +42,8 @@ class SourceRequests:
             response = self._refused(refusal)
             if refusal.status == 401:
                 response.headers["WWW-Authenticate"] = "Bearer"
+            if refusal.retry_after:
+                response.headers["Retry-After"] = str(refusal.retry_after)
             return response
 
     def _authenticate(self):
@@ -59,12 +63,20 @@ class SourceRequests:
 
         :raises Refusal: 403
         """
+        if sender.networks and not self._is_allowed(sender.networks):
+            raise Refusal(403, "address_not_allowed", "This source may not send from your address.")
         if sender.state != "approved":
             raise Refusal(403, "source_not_approved", "An administrator must approve this source in Odoo first.")
         environment = request.httprequest.headers.get("X-Usage-Environment", sender.environment)
         if environment != sender.environment:
             raise Refusal(403, "wrong_environment", f"This key belongs to a {sender.environment} source.")
         return sender
+
+    def _is_allowed(self, networks):
+        """Whether the request comes out of one of the networks; behind a proxy Odoo's proxy_mode says from where."""
+        address = ipaddress.ip_address(request.httprequest.remote_addr)
+        address = getattr(address, "ipv4_mapped", None) or address
+        return any(address in network for network in networks)
 
     def _key(self):
         match = BEARER.match(request.httprequest.headers.get("Authorization", ""))
@@ -86,12 +98,29 @@ class SourceRequests:
             raise
 
     def _events(self, sender, described):
+        self._check_queue()
         body = self._body()
         described["body_bytes"] = len(body)
         events = self._read(sender, body, described["media_type"])
         limit = min(self._parameter("usage.max_events", 10_000), MAX_EVENTS)
         check_size(len(events), limit, "Events", "too_many_events")
+        if sender.rate:
+            self._check_rate(sender, len(events))
         return events
+
+    def _check_queue(self):
+        """Back-pressure: take nothing more while too much waits to be counted."""
+        if request.env["usage.monitoring"]._is_full():
+            message = "Too many events wait to be counted: send the same again later."
+            raise Refusal(503, "queue_full", message, retry_after=QUEUE_SECONDS)
+
+    def _check_rate(self, sender, count):
+        """Take the events off what the source may send, in a transaction that ends before they are stored."""
+        with read_committed_cursor(request.env) as cr:
+            wait = request.env(cr=cr, user=sender.user_id)["usage.source"]._take(sender, count)
+        if wait:
+            message = f"Over the rate of this source: send the same again in {wait} seconds."
+            raise Refusal(429, "rate_limited", message, retry_after=wait)
 
     def _store(self, sender, events, described):
         try:
@@ -110,6 +139,7 @@ class SourceRequests:
         return {
             "correlation_id": correlation and correlation[:255],
             "media_type": request.httprequest.mimetype[:255],
+            "remote_addr": request.httprequest.remote_addr,
         }
 
     def _body(self):

@@ -48,13 +48,15 @@ class Refusal(Exception):
     :param int status: HTTP status of the answer
     :param str code: stable code of the answer
     :param str message: what was wrong and what to do
+    :param int retry_after: seconds after which the same request may pass
     """
 
-    def __init__(self, status, code, message):
+    def __init__(self, status, code, message, retry_after=None):
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
+        self.retry_after = retry_after
 
 
 def check_size(count, limit, what, code):

@@ -1,13 +1,13 @@
 from . import (
-    res_config_settings,
-    res_config_settings_delivery,
+    usage_guarded_mixin,
     res_partner,
     res_users_apikeys,
-    usage_guarded_mixin,
     usage_source,
     usage_meter_definition,
     usage_meter_filter,
     usage_meter_version,
+    usage_source_limit,
+    usage_source_key,
     usage_meter,
     usage_account,
     usage_batch,
@@ -27,4 +27,6 @@ from . import (
     usage_delivery_attempt,
     usage_account_delivery,
     usage_exception_delivery,
+    res_config_settings,
+    res_config_settings_delivery,
 )

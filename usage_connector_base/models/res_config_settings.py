@@ -2,6 +2,8 @@ from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
 from .usage_event import MAX_EVENTS
+from .usage_monitoring import MAX_WAITING_EVENTS
+from .usage_source_key import WARNING_DAYS
 
 
 class ResConfigSettings(models.TransientModel):
@@ -31,6 +33,32 @@ class ResConfigSettings(models.TransientModel):
         default=24,
         help="An event whose time lies further ahead is rejected as time_in_future.",
     )
+
+    usage_max_waiting_events = fields.Integer(
+        string="Events Waiting to be Counted",
+        config_parameter="usage.max_waiting_events",
+        default=MAX_WAITING_EVENTS,
+        help="While so many wait, further ones are refused with 503, for their senders to try again; "
+        "a small request weighs 50 events. 0: never.",
+    )
+    usage_key_warning_days = fields.Integer(
+        string="Warn of Expiring Keys (Days)",
+        config_parameter="usage.key_warning_days",
+        default=WARNING_DAYS,
+        help="So many days before the last key of a source expires, its responsible is told to rotate it.",
+    )
+
+    @api.constrains("usage_max_waiting_events", "usage_key_warning_days")
+    def _check_usage_governance(self):
+        for settings in self:
+            if settings.usage_max_waiting_events and settings.usage_max_waiting_events < 100_000:
+                raise ValidationError(
+                    self.env._(
+                        "Let 100,000 events or more wait: counting takes them in by the thousand. 0: any number."
+                    )
+                )
+            if settings.usage_key_warning_days < 1:
+                raise ValidationError(self.env._("Warn of expiring keys at least 1 day before."))
 
     @api.constrains("usage_max_events", "usage_max_body_bytes", "usage_max_age_days", "usage_max_future_hours")
     def _check_usage_limits(self):

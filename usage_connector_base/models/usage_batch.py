@@ -14,6 +14,14 @@ class UsageBatch(models.Model):
     source_id = fields.Many2one("usage.source", readonly=True, required=True, index=True, ondelete="restrict")
     company_id = fields.Many2one("res.company", readonly=True, required=True, index=True)
     user_id = fields.Many2one("res.users", string="Sent By", readonly=True, help="The API user whose key was sent.")
+    key_id = fields.Many2one(
+        "usage.source.key", string="Key", readonly=True, index="btree_not_null", help="The API key that was sent."
+    )
+    remote_addr = fields.Char(
+        string="Sent From",
+        readonly=True,
+        help="Address of the sender. Behind a proxy it is right when Odoo runs with proxy_mode.",
+    )
     received_at = fields.Datetime(
         string="Received", readonly=True, required=True, index=True, help="When the request was answered (UTC)."
     )

@@ -15,8 +15,15 @@ BUSINESS_REASONS = {
     "account_unmapped": "Account without a customer",
     "conflict": "Same id with other content",
 }
+# Requests that were refused as a whole, and may pass later: nothing is lost while the sender tries again.
+REFUSED_REASONS = {
+    "rate_limited": "More events than the source may send",
+    "queue_full": "Too many events waited to be counted",
+    "address_not_allowed": "Sent from an address that is not allowed",
+}
 OPERATIONAL_REASONS = {
     "meter_unknown": "No meter counts this type of event",
+    **REFUSED_REASONS,
     **{code: text.rstrip(".") for code, text in REJECTIONS.items()},
 }
 MAX_PAYLOAD = 64 * 1024  # characters kept of an event that could not be stored
@@ -151,6 +158,30 @@ class UsageException(models.Model):
             )
         )
         self.invalidate_model()
+
+    @api.model
+    def _record_refusal(self, sender, batch_id, refusal, address):
+        """Have a person know that requests of a source are refused, in one exception while it lasts."""
+        detail = address if refusal.code == "address_not_allowed" else None
+        self._record(
+            [
+                {
+                    "source_id": sender.source_id,
+                    "company_id": sender.company_id,
+                    "batch_id": batch_id,
+                    "reason": refusal.code,
+                    "digest": exception_digest(refusal.code, detail),
+                    "message": f"{refusal.message} Sent from {detail}." if detail else refusal.message,
+                }
+            ]
+        )
+
+    @api.model
+    def _resolve_quiet(self, before):
+        """Settle refusals that ended by themselves: none since ``before`` (naive UTC)."""
+        self.search(
+            [("reason", "in", list(REFUSED_REASONS)), ("state", "=", "open"), ("last_seen", "<", before)]
+        )._settle("resolved", self.env._("No request was refused for this since"))
 
     @api.model
     def _with_category(self, row):

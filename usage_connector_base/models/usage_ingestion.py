@@ -10,7 +10,7 @@ from odoo.tools import SQL
 from ..ingestion import facts
 from .usage_batch import OUTCOMES
 from .usage_event import MAX_EVENTS
-from .usage_exception import MAX_PAYLOAD, exception_digest
+from .usage_exception import MAX_PAYLOAD, REFUSED_REASONS, exception_digest
 
 MESSAGES = {
     "id_known": "This event was received before; nothing changes.",
@@ -74,7 +74,11 @@ class UsageIngestion(models.AbstractModel):
     def _refuse(self, sender, refusal, **request):
         """Keep a record of a request that was refused as a whole."""
         request["refusal_code"] = refusal.code
-        self._store_batch(sender, self._next_batch_id(), 0, {}, time.monotonic(), request)
+        batch_id = self._next_batch_id()
+        self._store_batch(sender, batch_id, 0, {}, time.monotonic(), request)
+        if refusal.code in REFUSED_REASONS:
+            # sudo: the API user may not read exceptions
+            self.env["usage.exception"].sudo()._record_refusal(sender, batch_id, refusal, request.get("remote_addr"))
 
     # -- reading ----------------------------------------------------------------------------
 
@@ -252,6 +256,7 @@ class UsageIngestion(models.AbstractModel):
             "source_id": sender.source_id,
             "company_id": sender.company_id,
             "user_id": sender.user_id,
+            "key_id": sender.key_id,
             "received_at": fields.Datetime.now(),
             "event_count": event_count,
             **{f"{outcome}_count": counts.get(outcome, 0) for outcome in OUTCOMES},

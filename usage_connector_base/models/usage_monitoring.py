@@ -1,9 +1,16 @@
+import time
+
 from odoo import api, models
 from odoo.tools import SQL
 
 from .usage_batch import OUTCOMES
 
 BEHIND_SECONDS = 300  # counting is late by so much when its job does not run, or cannot keep up
+MAX_WAITING_EVENTS = 5_000_000  # unless the settings say otherwise: minutes of counting
+REQUEST_WEIGHT = 50  # events that a request weighs at least: what counting it costs beside its events
+LOOK_SECONDS = 1.0  # a process looks so often how much waits
+
+_looked = {}  # database name -> (monotonic time at which this process last looked, whether too much waited)
 
 
 class UsageMonitoring(models.AbstractModel):
@@ -16,10 +23,49 @@ class UsageMonitoring(models.AbstractModel):
     def _health(self):
         """Whether the database answers and counting keeps up.
 
-        :return: dict of status (``ok`` or ``behind``) and fold_lag_seconds
+        :return: dict of status (``ok``, ``behind``, or ``full`` while events are refused) and fold_lag_seconds
         """
         lag = self._fold_lag()
-        return {"status": "behind" if lag > BEHIND_SECONDS else "ok", "fold_lag_seconds": lag}
+        late = "behind" if lag > BEHIND_SECONDS else "ok"
+        return {"status": "full" if self._is_full() else late, "fold_lag_seconds": lag}
+
+    # -- back-pressure ----------------------------------------------------------------------
+
+    @api.model
+    def _is_full(self):
+        """Whether so much waits to be counted that no more is taken; looked up once a second in a process."""
+        now, database = time.monotonic(), self.env.cr.dbname
+        looked, full = _looked.get(database, (0, False))
+        if now - looked >= LOOK_SECONDS or not looked:
+            full = self._is_over_limit(self._waiting_events())
+            _looked[database] = now, full
+        return full
+
+    def _is_over_limit(self, waiting):
+        limit = self._waiting_limit()
+        return bool(limit) and waiting >= limit
+
+    def _waiting_limit(self):
+        # sudo: nobody is logged in; this setting bounds what may wait
+        parameters = self.env["ir.config_parameter"].sudo()
+        return int(parameters.get_param("usage.max_waiting_events", MAX_WAITING_EVENTS))
+
+    def _waiting_events(self):
+        """How many events wait to be counted, read from as few rows as tell whether it is too many.
+
+        A request of fewer events weighs as much as one of ``REQUEST_WEIGHT``, since counting it has a price of its own.
+        """
+        [[waiting]] = self.env.execute_query(
+            SQL(
+                """
+                SELECT coalesce(sum(greatest(event_count, %s)), 0)::bigint
+                FROM (SELECT event_count FROM usage_batch WHERE folded_at IS NULL LIMIT %s) batches
+                """,
+                REQUEST_WEIGHT,
+                -(-(self._waiting_limit() or MAX_WAITING_EVENTS) // REQUEST_WEIGHT),
+            )
+        )
+        return waiting
 
     @api.model
     def _metrics(self, sources):
@@ -48,12 +94,16 @@ class UsageMonitoring(models.AbstractModel):
             for result, count in self._results(counts)
         ]
         exceptions = [({**codes[id_], "reason": reason}, count) for id_, reason, count in self._open(sources)]
+        waiting = self._waiting_events()
+        full = self._is_over_limit(waiting)
         return [
             ("usage_events_total", "counter", "Events received, by what became of them.", events),
             ("usage_requests_total", "counter", "Requests with a valid key, judged or refused.", requests),
             ("usage_open_exceptions", "gauge", "Exceptions that wait for a person, by reason.", exceptions),
             ("usage_fold_queue_batches", "gauge", "Stored batches not counted yet.", [({}, self._fold_queue())]),
             ("usage_fold_lag_seconds", "gauge", "Age of the oldest of them.", [({}, self._fold_lag())]),
+            ("usage_waiting_events", "gauge", "Weight of what waits to be counted.", [({}, waiting)]),
+            ("usage_refusing", "gauge", "1 while events are refused since too many wait.", [({}, int(full))]),
         ]
 
     def _results(self, counts):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from odoo import api, fields, models
 from odoo.exceptions import AccessDenied, UserError
 from odoo.fields import Command
-from odoo.tools import ormcache
+from odoo.tools import SQL, ormcache
 
 from ..guard import is_unlocked, unlocked
 
@@ -15,6 +15,8 @@ KEY_CACHE_SECONDS = 30
 
 # Written by Approve and Suspend alone, see ``guard``.
 APPROVAL = {"state", "user_id", "prepared_by_id", "approved_by_id", "approved_date"}
+# What a Sender holds: a change is known at once, in every process.
+CACHED = {*APPROVAL, "company_id", "environment", "allowed_networks", "rate_limit", "rate_unit", "rate_burst"}
 
 
 class Sender(NamedTuple):
@@ -25,6 +27,10 @@ class Sender(NamedTuple):
     user_id: int
     state: str
     environment: str
+    networks: tuple = ()  # of ipaddress networks; () when every address may send
+    rate: float = 0.0  # events a second; 0 when there is no limit
+    burst: int = 0  # events that may come at once, where there is a limit
+    key_id: int | None = None  # the usage.source.key that was sent, where there is a record of it
 
 
 class UsageSource(models.Model):
@@ -160,7 +166,7 @@ class UsageSource(models.Model):
     def write(self, vals):
         if APPROVAL & vals.keys() and not is_unlocked(self.env):
             raise UserError(self.env._("Use Approve or Suspend to change the state of a source."))
-        if {*APPROVAL, "company_id", "environment"} & vals.keys():
+        if CACHED & vals.keys():
             self.env.registry.clear_cache()
         changed = self.filtered(lambda source: source._changes_what_is_approved(vals))
         res = super().write(vals)
@@ -179,7 +185,21 @@ class UsageSource(models.Model):
             raise UserError(
                 self.env._("%s is in use: create a source for the other company instead.", self.display_name)
             )
-        return vals.get("environment", self.environment) != self.environment
+        environment = vals.get("environment", self.environment)
+        if environment == "production" != self.environment and self._has_events():
+            raise UserError(
+                self.env._(
+                    "%s has usage of a test system, which must not be billed: create a source for production instead.",
+                    self.display_name,
+                )
+            )
+        return environment != self.environment
+
+    def _has_events(self):
+        query = SQL(
+            "SELECT 1 FROM usage_batch WHERE source_id = %s AND accepted_count + quarantined_count > 0 LIMIT 1", self.id
+        )
+        return bool(self.env.execute_query(query))
 
     @api.ondelete(at_uninstall=False)
     def _unlink_unapproved(self):
@@ -242,12 +262,39 @@ class UsageSource(models.Model):
         self._check_administrator()
         self._keys().unlink()
 
+    def action_rotate_key(self):
+        """Open the dialog that makes a key, and lets the others expire once it is installed."""
+        action = self.action_generate_key()
+        return {
+            **action,
+            "name": self.env._("Rotate API Key"),
+            "context": {**action["context"], "default_rotate": True},
+        }
+
     def _generate_key(self, name=None, days=365):
         """A new key of the source's API user; older ones stay valid until they expire.
 
         :param str name: what the key is called in the list of keys
         :param int days: how long it is valid
         :return: the key, which cannot be read again later
+        """
+        return self._make_key(name or self.name, days)[0]
+
+    def _rotate_key(self, name, days, overlap_days):
+        """A new key; those before it expire after the overlap, if not sooner.
+
+        :param int overlap_days: how long the replaced keys stay valid; 0: they end now
+        :return: the key, which cannot be read again later
+        """
+        key, record = self._make_key(name, days)
+        replaced = self.key_ids.filtered(lambda x: x.state == "valid") - record
+        replaced._expire_by(fields.Datetime.now() + timedelta(days=overlap_days), record)
+        return key
+
+    def _make_key(self, name, days):
+        """Make a key.
+
+        :return: (the key, its ``usage.source.key``)
         """
         self.ensure_one()
         self._check_administrator()
@@ -256,7 +303,8 @@ class UsageSource(models.Model):
         expiry = fields.Datetime.now() + timedelta(days=days)
         # sudo: the key belongs to the API user, who cannot log in to make it
         keys = self.env["res.users.apikeys"].with_user(self.user_id).sudo()
-        return keys._generate(KEY_SCOPE, name or self.name, expiry)
+        key = keys._generate(KEY_SCOPE, name, expiry)
+        return key, self.env["usage.source.key"]._remember(self, key, name, expiry)
 
     @api.model
     def _authenticate(self, key):
@@ -278,11 +326,25 @@ class UsageSource(models.Model):
         source = uid and self.sudo().search([("user_id", "=", uid)], limit=1)
         if not source:
             raise AccessDenied()
-        return source._as_sender()
+        return source._as_sender(self.env["usage.source.key"].sudo()._used(source, key))
 
-    def _as_sender(self):
+    def _as_sender(self, key=None):
+        """The source as a sender.
+
+        :param key: the ``usage.source.key`` that was sent, if there was one
+        """
         self.ensure_one()
-        return Sender(self.id, self.company_id.id, self.user_id.id, self.state, self.environment)
+        return Sender(
+            self.id,
+            self.company_id.id,
+            self.user_id.id,
+            self.state,
+            self.environment,
+            self._networks(),
+            self._rate(),
+            self._burst(),
+            key and key.id or None,
+        )
 
     # -- smart buttons ----------------------------------------------------------------------
 

@@ -34,6 +34,8 @@ from . import (
     test_settings,
     test_source,
     test_span,
+    test_source_key,
+    test_source_limit,
     test_usage_api,
     test_views,
     test_windows,

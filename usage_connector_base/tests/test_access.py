@@ -6,6 +6,7 @@ from .common import ADDON, UsageCommon
 # What each group may do with each model: read, write, create, unlink.
 RIGHTS = {
     "usage.source": {"viewer": "r", "operator": "r", "admin": "rwcu", "ingestion": "", "employee": ""},
+    "usage.source.key": {"viewer": "r", "operator": "r", "admin": "r", "ingestion": "", "employee": ""},
     "usage.meter": {"viewer": "r", "operator": "r", "admin": "rwcu", "ingestion": "", "employee": ""},
     "usage.meter.version": {"viewer": "r", "operator": "r", "admin": "rwcu", "ingestion": "", "employee": ""},
     "usage.meter.filter": {"viewer": "r", "operator": "r", "admin": "rwcu", "ingestion": "", "employee": ""},

@@ -6,6 +6,7 @@ from .common import ADDON, UsageCommon
 
 MODELS = (
     "usage.source",
+    "usage.source.key",
     "usage.meter",
     "usage.meter.version",
     "usage.meter.filter",
@@ -39,6 +40,8 @@ class TestCompanies(UsageCommon):
         for source in (cls.source, cls.other_source):
             cls.ingest([cls.event("a"), cls.event("b", tokens="x"), cls.event("c", type="other")], source=source)
             cls._correct("c", source)
+            cls.ingest([cls.event("a"), cls.event("b", tokens="x")], source=source)
+            source.with_user(cls.admin)._generate_key()
         cls.fold()
         cls._told(cls.company)
         cls._told(cls.other_company)

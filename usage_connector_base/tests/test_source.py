@@ -212,7 +212,9 @@ class TestKeys(UsageCommon):
     def test_several_are_valid_at_once(self):
         """So a key is changed without a gap."""
         other = self.source.with_user(self.second_admin)._generate_key("second", days=7)
-        self.assertEqual(self.authenticate(self.key), self.authenticate(other))
+        senders = [self.authenticate(key) for key in (self.key, other)]
+        self.assertEqual(*(sender._replace(key_id=None) for sender in senders))
+        self.assertNotEqual(*(sender.key_id for sender in senders))
         self.assertEqual(self.source.key_count, 2)
 
     def test_key_of_another_scope(self):
@@ -278,7 +280,7 @@ class TestKeys(UsageCommon):
     def test_environment_is_seen_at_once(self):
         self.authenticate(self.key)
         self.source.with_user(self.admin).environment = "staging"
-        self.assertEqual(self.authenticate(self.key)[3:], ("draft", "staging"))
+        self.assertEqual(self.authenticate(self.key)[3:5], ("draft", "staging"))
 
     def test_verified_once_while_nothing_changes(self):
         checks = type(self.env["res.users.apikeys"])._check_credentials
@@ -376,3 +378,33 @@ class TestFigures(UsageCommon):
             self.assertEqual(action["res_model"], model)
             records = self.env[model].search(action["domain"])
             self.assertEqual(records.source_id, self.source)
+
+
+@tagged("post_install", "-at_install")
+class TestEnvironments(UsageCommon):
+    """Production, staging and development are strictly apart."""
+
+    def test_usage_of_a_test_system_never_becomes_production(self):
+        staging = self._source("staging", environment="staging")
+        self.ingest([self.event("a")], source=staging)
+        for person in (self.admin, self.second_admin):
+            with self.assertRaisesRegex(UserError, "create a source for production"):
+                staging.with_user(person).environment = "production"
+        with self.assertRaises(UserError):
+            staging.sudo().write({"environment": "production"})
+        self.assertEqual((staging.environment, staging.state), ("staging", "approved"))
+
+    def test_a_source_without_usage_may_become_production(self):
+        staging = self._source("staging", environment="staging")
+        self.ingest([], source=staging)
+        self.ingest([self.event("x", time="never")], source=staging)
+        staging.with_user(self.admin).environment = "production"
+        self.assertEqual(staging.state, "draft")
+
+    def test_accounts_say_which_environment_they_are_of(self):
+        staging = self._source("staging", environment="staging")
+        self.ingest([self.event("a", subject="acme")], source=staging)
+        account = self.env["usage.account"].search([("source_id", "=", staging.id)])
+        self.assertEqual(account.environment, "staging")
+        with self.assertRaises(UserError):
+            account.source_id = self.source
