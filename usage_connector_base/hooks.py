@@ -2,8 +2,8 @@ from odoo.tools import SQL
 
 from .models.usage_event import EVENT_TABLES
 
-# Of what sources may send; without a model.
-GOVERNANCE_TABLES = ("usage_source_bucket",)
+# Without a model: what sources may send at a moment, and the key of digests.
+GOVERNANCE_TABLES = ("usage_source_bucket", "usage_anonymisation_key")
 
 
 def uninstall_hook(env):

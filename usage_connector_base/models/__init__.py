@@ -17,6 +17,9 @@ from . import (
     usage_aggregate,
     usage_aggregate_quantities,
     usage_ingestion,
+    usage_retention_run,
+    usage_retention,
+    usage_anonymisation,
     usage_source_total,
     usage_monitoring,
     usage_query,
@@ -29,4 +32,5 @@ from . import (
     usage_exception_delivery,
     res_config_settings,
     res_config_settings_delivery,
+    res_config_settings_retention,
 )

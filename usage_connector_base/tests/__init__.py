@@ -1,6 +1,7 @@
 from . import (
     test_access,
     test_account,
+    test_anonymisation,
     test_bad_input,
     test_batch,
     test_company,
@@ -29,6 +30,7 @@ from . import (
     test_openapi,
     test_openmeter,
     test_query_api,
+    test_retention,
     test_schema,
     test_schemas,
     test_settings,

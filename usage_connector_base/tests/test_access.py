@@ -7,6 +7,11 @@ from .common import ADDON, UsageCommon
 RIGHTS = {
     "usage.source": {"viewer": "r", "operator": "r", "admin": "rwcu", "ingestion": "", "employee": ""},
     "usage.source.key": {"viewer": "r", "operator": "r", "admin": "r", "ingestion": "", "employee": ""},
+    "usage.retention": {"viewer": "", "operator": "", "admin": "", "ingestion": "", "employee": ""},
+    "usage.retention.run": {"viewer": "", "operator": "", "admin": "r", "ingestion": "", "employee": ""},
+    "usage.retention.wizard": {"viewer": "", "operator": "", "admin": "rwcu", "ingestion": "", "employee": ""},
+    "usage.retention.wizard.line": {"viewer": "", "operator": "", "admin": "rwcu", "ingestion": "", "employee": ""},
+    "usage.anonymisation": {"viewer": "", "operator": "", "admin": "rwcu", "ingestion": "", "employee": ""},
     "usage.meter": {"viewer": "r", "operator": "r", "admin": "rwcu", "ingestion": "", "employee": ""},
     "usage.meter.version": {"viewer": "r", "operator": "r", "admin": "rwcu", "ingestion": "", "employee": ""},
     "usage.meter.filter": {"viewer": "r", "operator": "r", "admin": "rwcu", "ingestion": "", "employee": ""},

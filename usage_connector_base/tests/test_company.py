@@ -21,7 +21,8 @@ MODELS = (
     "usage.delivery",
     "usage.delivery.attempt",
 )
-ELSEWHERE = ("usage.endpoint.secret",)  # for administrators alone: see test_delivery_endpoint
+# For administrators alone: see test_delivery_endpoint and test_anonymisation
+ELSEWHERE = ("usage.endpoint.secret", "usage.anonymisation")
 
 
 @tagged("post_install", "-at_install")
