@@ -2,6 +2,7 @@ import ipaddress
 import logging
 import re
 
+from psycopg2 import DataError, IntegrityError, InternalError, ProgrammingError
 from psycopg2.errors import CheckViolation, DeadlockDetected, UniqueViolation
 
 from odoo.exceptions import AccessDenied
@@ -28,6 +29,10 @@ QUEUE_SECONDS = 30  # after which to try again, while too much waits to be count
 ATTEMPTS = 5  # of storing a batch, should others store the same events at the same moment
 
 
+class NotStored(Exception):
+    """What went wrong in the database, without what was sent."""
+
+
 class SourceRequests:
     """What the routes for sending systems share: who sends, the body, the pipeline, refusals.
 
@@ -45,6 +50,9 @@ class SourceRequests:
             if refusal.retry_after:
                 response.headers["Retry-After"] = str(refusal.retry_after)
             return response
+        except (DataError, IntegrityError, InternalError, ProgrammingError) as error:
+            # The server's log would quote the rows that PostgreSQL did not take: what customers sent, and more.
+            raise NotStored(f"PostgreSQL refused a statement: {type(error).__name__} {error.pgcode}") from None
 
     def _authenticate(self):
         """Whose key the request holds.

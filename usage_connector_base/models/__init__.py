@@ -13,6 +13,7 @@ from . import (
     usage_batch,
     usage_event,
     usage_correction,
+    usage_event_trace,
     usage_exception,
     usage_aggregate,
     usage_aggregate_quantities,

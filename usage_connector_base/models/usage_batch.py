@@ -74,6 +74,11 @@ class UsageBatch(models.Model):
         for batch in self:
             batch.display_name = self.env._("Request %s", batch.id)
 
+    def action_view_exceptions(self):
+        """Exceptions that first came up with these requests."""
+        action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_exception")
+        return {**action, "domain": [("batch_id", "in", self.ids)], "context": {}}
+
     def action_view_events(self):
         action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_event")
         return {**action, "domain": [("batch_id", "in", self.ids)], "context": {}}

@@ -155,7 +155,8 @@ class UsageException(models.Model):
                 """,
                 uid=self.env.uid,
                 rows=json.dumps([self._with_category(row) for row in ordered]),
-            )
+            ),
+            log_exceptions=False,  # payloads do not belong into the server's log
         )
         self.invalidate_model()
 

@@ -38,6 +38,7 @@ from . import (
     test_span,
     test_source_key,
     test_source_limit,
+    test_trace,
     test_usage_api,
     test_views,
     test_windows,

@@ -225,7 +225,7 @@ class TestDoing(AnonymisationCommon):
         self.assertEqual(record.state, "running")
         self.assertRegex(self.stored("old").user_ref, DIGEST)
         self.assertEqual(self.stored("new").user_ref, "ann")
-        self.age(29)
+        self.age(30)
         self.cron()
         self.env.invalidate_all()
         self.assertRegex(self.stored("new").user_ref, DIGEST)

@@ -56,3 +56,70 @@ class TestOtherDoors(UsageHttpCommon):
         for password in (self.key, self.login, "", False, None):
             with self.subTest(password):
                 self.assertFalse(self.logged_in(self.login, password))
+
+    def test_json_rpc(self):
+        """The older way in, with the key as a password."""
+        self.env.flush_all()
+        database = get_db_name()
+
+        def call(uid, key):
+            args = [database, uid, key, "usage.source", "search_count", [[]]]
+            params = {"service": "object", "method": "execute_kw", "args": args}
+            with mute_logger("odoo.http", "odoo.addons.rpc.controllers.jsonrpc"):
+                return self.url_open("/jsonrpc", json={"method": "call", "params": params}).json()
+
+        self.assertIn("result", call(self.viewer.id, self.fitting))
+        for uid in (self.source.user_id.id, self.viewer.id):
+            self.assertIn("AccessDenied", call(uid, self.key)["error"]["data"]["name"])
+
+    def test_every_page_for_people(self):
+        """Whatever route there is, in whichever addon: none that asks who one is takes a source's key."""
+        self.env.flush_all()
+        call = {"model": "usage.source", "method": "search_count", "args": [[]], "kwargs": {}}
+        tried = 0
+        with mute_logger("odoo.http", "werkzeug"):
+            for rule in self.env["ir.http"].routing_map().iter_rules():
+                routing = rule.endpoint.routing
+                if routing["auth"] not in ("user", "bearer") or rule.arguments or "<" in rule.rule:
+                    continue
+                method = "GET" if "GET" in (rule.methods or {"GET"}) else "POST"
+                response = self.url_open(
+                    rule.rule,
+                    method=method,
+                    json=None if method == "GET" else {"params": call},
+                    headers={"Authorization": f"Bearer {self.key}"},
+                    allow_redirects=False,
+                )
+                tried += 1
+                with self.subTest(rule.rule):
+                    self.assertTrue(self.is_turned_away(response), f"{response.status_code} {response.text[:200]}")
+        self.assertGreater(tried, 50)
+
+    def is_turned_away(self, response):
+        """Whether an answer says no: as a status, as a way to the login, or as an error in JSON."""
+        if response.status_code == 200:
+            return "SessionExpired" in response.text or "AccessDenied" in response.text
+        return response.status_code in (303, 400, 401, 403, 404, 405, 415)
+
+    def test_every_route_of_ours_asks_for_a_key(self):
+        """New ones too: all but the two that tell nothing of anyone."""
+        self.env.flush_all()
+        open_to_all = {"/usage/v1/health", "/usage/v1/openapi.json"}
+        ours = [
+            rule
+            for rule in self.env["ir.http"].routing_map().iter_rules()
+            if rule.rule.startswith(("/usage/", "/api/v1/")) and rule.rule not in open_to_all
+        ]
+        self.assertGreaterEqual(len(ours), 8)
+        person = self.env["res.users.apikeys"].with_user(self.admin).sudo()._generate("usage", "own", False)
+        with mute_logger("odoo.addons.usage_connector_base.controllers.common"):
+            for rule in ours:
+                for method in rule.methods - {"OPTIONS", "HEAD"}:
+                    for key in ("", "wrong", person):
+                        with self.subTest(rule.rule, method=method, key=key):
+                            response = self.url_open(
+                                rule.rule.replace("<path:event_id>", "x"),
+                                method=method,
+                                headers={"Authorization": f"Bearer {key}"} if key else None,
+                            )
+                            self.assertEqual(response.status_code, 401)
