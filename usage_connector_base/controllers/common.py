@@ -10,7 +10,7 @@ from odoo.http import request
 
 from ..ingestion.envelope import Refusal, check_size, decompress, parse
 from ..models.usage_event import MAX_EVENTS
-from ..tools import read_committed_cursor
+from ..tools import read_committed_cursor, read_committed_transaction
 
 _logger = logging.getLogger(__name__)
 
@@ -164,8 +164,8 @@ class SourceRequests:
         """Call the pipeline in a transaction of its own, and wake the fold job when it stored."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with read_committed_cursor(request.env) as cr:
-                    env = request.env(cr=cr, user=sender.user_id)
+                with read_committed_transaction(request.env.cr):
+                    env = request.env(user=sender.user_id)
                     result = getattr(env["usage.ingestion"], method)(sender, *args, **kwargs)
                     env["usage.aggregate"]._wake_fold()
                 return result

@@ -3,6 +3,7 @@ from odoo.http import request
 
 from ..ingestion import binary
 from ..ingestion.envelope import Refusal
+from ..ingestion.facts import dump
 from .common import TAKES_EVENTS, SourceRequests
 
 PATH = "/usage/v1/events"
@@ -14,7 +15,7 @@ class UsageEventsController(SourceRequests, http.Controller):
     @http.route(PATH, **TAKES_EVENTS)
     def post_events(self, **_params):
         """Judge and store a request's events; they are committed before the answer."""
-        return self._answered(lambda sender: request.make_json_response(self._ingest(sender)[1]))
+        return self._answered(lambda sender: self._outcomes(self._ingest(sender)[1]))
 
     # An identifier may hold slashes, and begin with one, which the first of the paths does not match.
     @http.route(
@@ -35,6 +36,10 @@ class UsageEventsController(SourceRequests, http.Controller):
         if binary.is_binary(headers, media_type):
             return [binary.read_event(headers, body, media_type)]
         return super()._read(sender, body, media_type)
+
+    def _outcomes(self, answer):
+        # Faster than make_json_response, which matters where a thousand events are duplicates.
+        return request.make_response(dump(answer), [("Content-Type", "application/json; charset=utf-8")])
 
     def _describe(self, sender, event_id):
         query = request.env(user=sender.user_id)["usage.query"]

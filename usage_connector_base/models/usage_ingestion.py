@@ -1,4 +1,3 @@
-import csv
 import io
 import time
 from collections import Counter
@@ -11,6 +10,8 @@ from ..ingestion import facts
 from .usage_batch import OUTCOMES
 from .usage_event import MAX_EVENTS
 from .usage_exception import MAX_PAYLOAD, REFUSED_REASONS, exception_digest
+
+FEW_EVENTS = 20  # up to which INSERT in one round trip is faster than COPY in several
 
 MESSAGES = {
     "id_known": "This event was received before; nothing changes.",
@@ -34,6 +35,28 @@ DUPLICATE = Verdict("duplicate", "id_known", MESSAGES["id_known"])
 CONFLICT = Verdict("conflict", "id_conflict", MESSAGES["id_conflict"])
 UNMAPPED = Verdict("quarantined", "account_unmapped", MESSAGES["account_unmapped"])
 UNMETERED = Verdict("quarantined", "meter_unknown", MESSAGES["meter_unknown"])
+
+
+KEY_COLUMNS = "usage_event_key (key, fingerprint, event_id)"
+EVENT_COLUMNS = (
+    "usage_event (id, batch_id, source_id, company_id, received_at, account_id, time, event_id, type, data,"
+    " tenant_ref, subscription_ref, user_ref, attributes)"
+)
+_COPY_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+
+def copy_text(rows):
+    """Rows of texts and None as input of COPY, with an empty text for None.
+
+    >>> copy_text([("1", "a"), ("2", None)])
+    '1\\ta\\n2\\t\\n'
+    """
+    text = "\n".join(["\t".join([value or "" for value in row]) for row in rows])
+    # Escapes are rare: whether any is needed is asked once for all rows.
+    separators = len(rows) * len(rows[0]) - 1
+    if "\\" in text or "\r" in text or text.count("\t") + text.count("\n") > separators:
+        text = "\n".join(["\t".join([(value or "").translate(_COPY_ESCAPES) for value in row]) for row in rows])
+    return f"{text}\n"
 
 
 class UsageIngestion(models.AbstractModel):
@@ -64,9 +87,9 @@ class UsageIngestion(models.AbstractModel):
         fresh = self._drop_repeats(self._drop_known(read, verdicts), verdicts)
         accounts = self._accounts(sender, fresh.values())
         self._judge_held(sender, fresh, accounts, verdicts)
-        self._store(sender, batch_id, fresh, accounts)
+        statements = self._store(sender, batch_id, fresh, accounts)
         counts = Counter(verdict.outcome for verdict in verdicts)
-        self._store_batch(sender, batch_id, len(events), counts, started, request)
+        self._store_batch(sender, batch_id, len(events), counts, started, request, statements)
         self._record_exceptions(sender, batch_id, events, fresh, verdicts)
         return self._answer(batch_id, events, verdicts, counts)
 
@@ -206,51 +229,50 @@ class UsageIngestion(models.AbstractModel):
         return batch_id
 
     def _store(self, sender, batch_id, fresh, accounts):
-        """Copy the facts and their keys into their tables."""
+        """Write the facts and their keys into their tables.
+
+        :return: list of SQL that remains to be executed, together with the batch's own
+        """
         # In the order of their keys, so that two batches with the same ids never wait for one another.
         ordered = sorted(fresh.items(), key=lambda item: item[1].key)
         first_id = batch_id * MAX_EVENTS
-        self._copy(
-            "usage_event_key (key, fingerprint, event_id)",
-            [(fact.key, fact.fingerprint, first_id + index) for index, fact in ordered],
-        )
-        common = (batch_id, sender.source_id, sender.company_id)
-        now = fields.Datetime.now()
-        self._copy(
-            "usage_event (id, batch_id, source_id, company_id, received_at, account_id, time, event_id, type, data,"
-            " tenant_ref, subscription_ref, user_ref, attributes)",
-            [
-                (
-                    first_id + index,
-                    *common,
-                    now,
-                    accounts[fact.subject][0],
-                    fact.time or now,
-                    fact.event_id,
-                    fact.type,
-                    facts.dump(fact.data),
-                    fact.tenant_ref,
-                    fact.subscription_ref,
-                    fact.user_ref,
-                    fact.attributes and facts.dump(fact.attributes),
-                )
-                for index, fact in fresh.items()
-            ],
-        )
+        keys = [(fact.key, fact.fingerprint, str(first_id + index)) for index, fact in ordered]
+        now = str(fields.Datetime.now())
+        common = (str(batch_id), str(sender.source_id), str(sender.company_id), now)
+        events = [
+            (
+                str(first_id + index),
+                *common,
+                str(accounts[fact.subject][0]),
+                str(fact.time or now),
+                fact.event_id,
+                fact.type,
+                facts.dump(fact.data),
+                fact.tenant_ref,
+                fact.subscription_ref,
+                fact.user_ref,
+                fact.attributes and facts.dump(fact.attributes),
+            )
+            for index, fact in fresh.items()
+        ]
+        return self._write(KEY_COLUMNS, keys) + self._write(EVENT_COLUMNS, events)
 
-    def _copy(self, target, rows):
-        """COPY rows into a table: several times as fast as INSERT. None is NULL; no text is empty.
+    def _write(self, target, rows):
+        """Rows into a table: many at once, few by a statement for the caller to execute.
 
         :param str target: table and columns, a constant of this file
+        :param list rows: tuples of texts in the order of the columns; None is NULL, and no text is empty
+        :return: list of SQL
         """
         if not rows:
-            return
-        lines = io.StringIO()
-        csv.writer(lines).writerows(rows)
-        lines.seek(0)
-        self.env.cr.copy_expert(f"COPY {target} FROM STDIN (FORMAT csv)", lines)
+            return []
+        if len(rows) <= FEW_EVENTS:
+            return [SQL("INSERT INTO %s VALUES %s", SQL(target), SQL(", ").join(SQL("%s", row) for row in rows))]
+        self.env.cr.copy_expert(f"COPY {target} FROM STDIN (NULL '')", io.StringIO(copy_text(rows)))
+        return []
 
-    def _store_batch(self, sender, batch_id, event_count, counts, started, request):
+    def _store_batch(self, sender, batch_id, event_count, counts, started, request, statements=()):
+        """The record of the request, in one round trip with other statements."""
         values = {
             "id": batch_id,
             "source_id": sender.source_id,
@@ -266,13 +288,14 @@ class UsageIngestion(models.AbstractModel):
         # A batch that stored nothing has nothing to fold.
         if not counts.get("accepted") and not counts.get("quarantined"):
             values["folded_at"] = values["received_at"]
-        self.env.cr.execute(
-            SQL(
-                "INSERT INTO usage_batch (%s) VALUES (%s)",
-                SQL(", ").join(map(SQL.identifier, values)),
-                SQL(", ").join(SQL("%s", value) for value in values.values()),
-            )
+        # Odoo logs no error: that another request stores the same event at this moment is none, see _ingest.
+        record = SQL(
+            "INSERT INTO usage_batch (%s) VALUES %s",
+            SQL(", ").join(map(SQL.identifier, values)),
+            tuple(values.values()),
         )
+        # Another request may store the same events at this moment: not an error, see _ingest.
+        self.env.cr.execute(SQL("; ").join([*statements, record]), log_exceptions=False)
 
     # -- exceptions -------------------------------------------------------------------------
 
@@ -335,7 +358,13 @@ class UsageIngestion(models.AbstractModel):
             "batch": batch_id,
             **{outcome: counts[outcome] for outcome in OUTCOMES},
             "events": [
-                {"index": index, "id": self._sent_id(events[index]), **verdict._asdict()}
+                {
+                    "index": index,
+                    "id": self._sent_id(events[index]),
+                    "outcome": verdict.outcome,
+                    "code": verdict.code,
+                    "message": verdict.message,
+                }
                 for index, verdict in enumerate(verdicts)
                 if verdict is not ACCEPTED
             ],
