@@ -1,33 +1,27 @@
 """Events a second in batches of 1,000 over two connections, beside a bare INSERT of the same bodies."""
 
-from scenario import sender
+from __future__ import annotations
+
+from collections.abc import Callable
 
 from . import _ingest
 from ._measure import Result, beside_floor
 
 GROUP = "ingest"
-UNIT = "events/s"
 ABOUT = "batches of 1,000 new events over 2 client threads; floor: one bare INSERT … SELECT from the JSON"
 
-CLIENTS = 2
 BATCH = 1000
 BATCHES_A_CLIENT = 4
-ROUNDS = 7
+ROUNDS = 9
+RATIO = 0.5
 
 arena = _ingest.arena
 
 
 def measure(arena: _ingest.Arena) -> Result:
     """Rounds of 8,000 new events each way; every body is made before the clock starts."""
-    connections = [arena.connection() for _ in range(CLIENTS)]
-    lanes: list[list[bytes]] = []
 
-    def prepare() -> None:
-        lanes[:] = [[arena.body(BATCH) for _ in range(BATCHES_A_CLIENT)] for _ in range(CLIENTS)]
-        arena.settle()
+    def bare() -> Callable[[], int]:
+        return arena.send(arena.lanes(BATCH, BATCHES_A_CLIENT), BATCH, _ingest.PATH_INSERT)
 
-    def send(path: str = sender.PATH) -> int:
-        _ingest.post_all(connections, lanes, path, BATCH)
-        return CLIENTS * BATCHES_A_CLIENT * BATCH
-
-    return beside_floor(UNIT, send, lambda: send(_ingest.PATH_INSERT), ROUNDS, prepare)
+    return beside_floor("events/s", RATIO, lambda: arena.ingest(BATCH, BATCHES_A_CLIENT), bare, ROUNDS)

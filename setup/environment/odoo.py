@@ -69,12 +69,12 @@ class Environment:
         """
         return run(self.command(*arguments), env=self.variables(), **options)
 
-    def shell(self, database: str, code: str) -> str:
+    def shell(self, database: str, code: str, extra: tuple[str, ...] = ()) -> str:
         """Run Python `code` in Odoo's shell, with `env` as superuser, and return what it printed.
 
-        Nothing is kept unless the code calls `env.cr.commit()`.
+        Nothing is kept unless the code calls `env.cr.commit()`. `extra` are further command line words.
         """
-        words = self.command("shell", "-d", database, "--no-http", "--log-level=warn")
+        words = self.command("shell", "-d", database, "--no-http", "--log-level=warn", *extra)
         done = subprocess.run(words, input=code, text=True, capture_output=True, env=self.variables(), check=False)
         if done.returncode or "Traceback (most recent call last)" in done.stderr:
             raise Failure(f"The Odoo shell failed:\n{done.stderr[-3000:]}")
@@ -109,7 +109,7 @@ class Environment:
 
     def filestore(self, name: str) -> Path:
         """Return the folder of a database's attachments."""
-        return self.cache / "data/filestore" / name
+        return self.cluster.files / "filestore" / name
 
     def install(self, database: str, modules: list[str], demo: bool = False) -> None:
         """Install `modules` into a database, created if missing; raise Failure unless all of them are."""
@@ -326,7 +326,7 @@ def write_config(cluster: Cluster, home: Path) -> Path:
     folders = [home / "addons", home / "odoo/addons", REPO]
     settings = {
         "addons_path": ",".join(str(folder) for folder in folders if folder.is_dir()),
-        "data_dir": cache.folder() / "data",
+        "data_dir": cluster.files,
         "db_host": cluster.sockets,
         "db_user": "odoo",
         "pg_path": cluster.binaries,
@@ -351,13 +351,14 @@ def find_chromium() -> str:
     return next(filter(None, map(shutil.which, names)))
 
 
-def prepare(browser: bool = False) -> Environment:
+def prepare(browser: bool = False, purpose: str = "") -> Environment:
     """Return the environment, downloading and building what is missing; with `browser` Chromium too.
 
+    With a `purpose` PostgreSQL is one of its own, that can be killed without harm to other commands.
     Raise Failure, with the remedy, when something is missing that we cannot bring.
     """
     target = venv.ensure()
-    home, cluster = debian.odoo_home(), Cluster()
+    home, cluster = debian.odoo_home(), Cluster(purpose)
     return Environment(
         cache=cache.folder(),
         python=target / "bin/python",

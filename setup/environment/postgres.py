@@ -7,7 +7,9 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from . import cache, debian
@@ -66,12 +68,16 @@ class Cluster:
 
     Used as a context manager. Every command holds a shared lock while it uses the server;
     who gets the lock alone at the end was the last one, and stops the server.
+
+    :param purpose: for a cluster apart from the usual one, such as one that is going to be killed
     """
 
-    def __init__(self):
+    def __init__(self, purpose: str = ""):
         self.binaries = binaries()
         self.major = version(self.binaries)
-        self.home = cache.folder() / f"postgres-{self.major}"
+        suffix = f"-{purpose}" if purpose else ""
+        self.home = cache.folder() / f"postgres-{self.major}{suffix}"
+        self.files = cache.folder() / f"data{suffix}"  # of Odoo, beside the databases
         self.data = self.home / "data"
         self.sockets = _short(self.home / "run")
         self.owner = _owner()
@@ -102,6 +108,19 @@ class Cluster:
         """Tell whether the server answers."""
         ask = [self.binaries / "pg_isready", "--quiet", "--host", self.sockets]
         return subprocess.run(ask, check=False).returncode == 0
+
+    def kill(self) -> None:
+        """Kill every process of the server at once, as a power cut would, and start it again.
+
+        It recovers from its log. Not for the cluster that other commands share.
+        """
+        main = int((self.data / "postmaster.pid").read_text().split()[0])
+        os.kill(main, signal.SIGSTOP)  # so that it neither replaces nor outlives its children
+        for child in _children(main):
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        os.kill(main, signal.SIGKILL)
+        self._start()
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that lead libpq's clients, Odoo included, here."""
@@ -143,6 +162,11 @@ class Cluster:
     def _hand_over(self, folder: Path) -> None:
         if self.owner:
             os.chown(folder, self.owner.pw_uid, self.owner.pw_gid)
+
+
+def _children(pid: int) -> list[int]:
+    """Return the ids of a process's children."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _owner() -> pwd.struct_passwd | None:
