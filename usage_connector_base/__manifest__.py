@@ -17,6 +17,7 @@
         "data/usage_delivery_data.xml",
         "data/ir_cron.xml",
         "wizards/usage_account_map_views.xml",
+        "wizards/usage_account_merge_views.xml",
         "wizards/usage_key_wizard_views.xml",
         "wizards/usage_endpoint_secret_wizard_views.xml",
         "wizards/usage_retention_wizard_views.xml",

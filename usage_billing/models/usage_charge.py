@@ -200,6 +200,7 @@ class UsageCharge(models.Model):
         action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_aggregate")
         domain = [
             ("account_id", "in", self.source_accounts or []),
+            *self.subscription_id._usage_domain(),
             ("meter_id", "=", self.meter_id.id),
             ("hour", ">=", self.usage_start.replace(minute=0)),
             ("hour", "<", self.usage_end),

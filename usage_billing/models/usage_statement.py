@@ -314,6 +314,7 @@ class UsageStatement(models.Model):
         action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_aggregate")
         domain = [
             ("account_id", "in", self.subscription_id.account_ids.ids),
+            *self.subscription_id._usage_domain(),
             ("meter_id", "in", self.subscription_id.line_ids.meter_id.ids),
             ("hour", ">=", self.period_start.replace(minute=0)),
             ("hour", "<", self.period_end),

@@ -88,7 +88,7 @@ class UsageStatement(models.Model):
 
     def _windows(self):
         """Return {statement: {subscription line: Window}} of what is to be added up."""
-        accounts = self.subscription_id._accounts()
+        spans = self.subscription_id._spans()
         result = {}
         for statement in self:
             lines = {
@@ -96,7 +96,7 @@ class UsageStatement(models.Model):
                 for line in statement.subscription_id.line_ids
             }
             result[statement] = {
-                line: Window.over(line.meter_id, accounts[statement.subscription_id], *bounds)
+                line: Window.within(line.meter_id, spans[statement.subscription_id], *bounds)
                 for line, bounds in lines.items()
                 if bounds
             }

@@ -67,10 +67,10 @@ class UsageStatement(models.Model):
 
     def _reconciliation_vals(self):
         """Return the values of one row for every charge."""
-        accounts = self.subscription_id._accounts()
+        spans = self.subscription_id._spans()
         charges = self.charge_ids
         windows = [
-            Window.over(charge.meter_id, accounts[charge.subscription_id], charge.usage_start, charge.usage_end)
+            Window.within(charge.meter_id, spans[charge.subscription_id], charge.usage_start, charge.usage_end)
             for charge in charges
         ]
         by_hour = self.env["usage.aggregate"]._quantities(windows)

@@ -100,7 +100,7 @@ class UsageSubscription(models.Model):
         string="Billed Accounts",
         compute="_compute_account_ids",
         context={"active_test": False},
-        help="Accounts of production systems whose usage this subscription bills now.",
+        help="Accounts of production systems whose usage this subscription bills, at least for a time.",
     )
     account_count = fields.Integer(compute="_compute_account_ids")
     statement_ids = fields.One2many("usage.statement", "subscription_id", string="Statements")
@@ -130,27 +130,39 @@ class UsageSubscription(models.Model):
             subscription.account_count = len(accounts[subscription])
 
     def _accounts(self):
-        """Return {subscription: the ``usage.account`` records it bills}, in one search.
+        """Return {subscription: the ``usage.account`` records it bills, at one time or another}."""
+        accounts = self.env["usage.account"]
+        return {
+            subscription: accounts.browse(dict.fromkeys(span.account_id for span in spans))
+            for subscription, spans in self._spans().items()
+        }
 
-        Those of the customer's company and of all its contacts, in systems in production,
-        archived ones too: their usage happened.
+    def _spans(self):
+        """Return {subscription: the spans of time of accounts whose usage it bills}, with one query.
+
+        Those of the customer's company and of all its contacts, in systems in production, archived
+        accounts too: their usage happened. An account that changes hands is billed to each of its
+        customers for the time that it was theirs.
         """
-        found = (
-            self.env["usage.account"]
-            .with_context(active_test=False)
-            .search(
-                [
-                    ("commercial_partner_id", "in", self.commercial_partner_id.ids),
-                    ("environment", "=", "production"),
-                ]
+        found = self.env["usage.account"]._customer_spans(self.commercial_partner_id, "production")
+        return {
+            subscription: subscription._filtered_spans(
+                found.get((subscription.commercial_partner_id.id, subscription.company_id.id), ())
             )
-        )
-        by_customer = found.grouped(lambda account: (account.commercial_partner_id, account.company_id))
-        return {subscription: subscription._filtered_accounts(by_customer) for subscription in self}
+            for subscription in self
+        }
 
-    def _filtered_accounts(self, by_customer):
-        accounts = by_customer.get((self.commercial_partner_id, self.company_id), self.env["usage.account"])
-        return accounts & self.account_filter_ids if self.account_filter_ids else accounts
+    def _filtered_spans(self, spans):
+        only = set(self.account_filter_ids.ids)
+        return [span for span in spans if not only or span.account_id in only]
+
+    def _usage_domain(self):
+        """Return the domain that leaves out usage of the accounts at times when they were another's."""
+        return [
+            "|",
+            ("account_id.is_dated", "=", False),
+            ("partner_id.commercial_partner_id", "in", self.commercial_partner_id.ids),
+        ]
 
     # -- periods ----------------------------------------------------------------------------
 
@@ -428,5 +440,9 @@ class UsageSubscription(models.Model):
     def action_view_usage(self):
         """The hourly usage of the billed accounts, on the meters of the lines."""
         action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_aggregate")
-        domain = [("account_id", "in", self.account_ids.ids), ("meter_id", "in", self.line_ids.meter_id.ids)]
+        domain = [
+            ("account_id", "in", self.account_ids.ids),
+            *self._usage_domain(),
+            ("meter_id", "in", self.line_ids.meter_id.ids),
+        ]
         return {**action, "domain": domain, "context": {}}

@@ -1,4 +1,5 @@
 from . import (
+    test_account_assignment,
     test_access,
     test_charge,
     test_company,

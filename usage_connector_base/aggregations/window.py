@@ -18,6 +18,11 @@ class Span(NamedTuple):
         first, last = floor_hour(self.start + HOUR - timedelta.resolution), floor_hour(self.end)
         return (first, last) if first < last else None
 
+    def within(self, start, end):
+        """Return the part of the span that lies in [start, end); None when there is none."""
+        start, end = max(self.start, start), min(self.end, end)
+        return self._replace(start=start, end=end) if start < end else None
+
     def parts(self):
         """Return the pieces at either end that are less than an hour, as [start, end) pairs.
 
@@ -41,6 +46,11 @@ class Window(NamedTuple):
     def over(cls, meter, accounts, start, end):
         """Return the window of ``usage.account`` records that all are counted in [start, end)."""
         return cls(meter, tuple(Span(account, start, end) for account in accounts.ids))
+
+    @classmethod
+    def within(cls, meter, spans, start, end):
+        """Return the window of those parts of spans that lie in [start, end)."""
+        return cls(meter, tuple(filter(None, (span.within(start, end) for span in spans))))
 
     def account_ids(self):
         """Return the ids of the accounts, each once, in order."""

@@ -1,5 +1,8 @@
 from . import (
     usage_guarded_mixin,
+    usage_customer_mixin,
+    res_config_settings,
+    res_config_settings_delivery,
     res_partner,
     res_users_apikeys,
     usage_source,
@@ -10,6 +13,9 @@ from . import (
     usage_source_key,
     usage_meter,
     usage_account,
+    usage_account_assignment,
+    usage_account_alias,
+    usage_account_customer,
     usage_batch,
     usage_event,
     usage_correction,

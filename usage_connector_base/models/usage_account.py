@@ -27,7 +27,8 @@ class UsageAccount(models.Model):
         tracking=True,
         check_company=True,
         ondelete="restrict",
-        help="Who uses the account. Usage without a customer is kept and waits until one is chosen here.",
+        help="Who uses the account now. Usage without a customer is kept and waits until one is chosen. A customer "
+        "chosen here is the account's for all time; 'Assign to Customer' asks from and until when.",
     )
     commercial_partner_id = fields.Many2one(
         related="partner_id.commercial_partner_id", string="Company of the Customer", store=True, index=True
@@ -75,18 +76,9 @@ class UsageAccount(models.Model):
                     self.env._("%s belongs to another source: choose a parent of the same one.", account.parent_id.name)
                 )
 
-    @api.model_create_multi
-    def create(self, vals_list):
-        accounts = super().create(vals_list)
-        accounts._sync_exceptions()
-        return accounts
-
     def write(self, vals):
         self._check_identity(vals)
-        res = super().write(vals)
-        if "partner_id" in vals:
-            self._sync_exceptions()
-        return res
+        return super().write(vals)
 
     def _check_identity(self, vals):
         """What an account's events call it stays, so that later ones find the same account."""
@@ -101,13 +93,34 @@ class UsageAccount(models.Model):
         for account in self:
             if account.event_count:
                 raise UserError(self.env._("%s has usage: archive it instead of deleting it.", account.display_name))
+        others = self.with_context(active_test=False).search([("payer_id", "in", self.ids), ("id", "not in", self.ids)])
+        if others:
+            raise UserError(
+                self.env._(
+                    "%(account)s is billed at %(payer)s: change that first.",
+                    account=others[0].display_name,
+                    payer=others[0].payer_id.display_name,
+                )
+            )
 
     def _sync_exceptions(self):
-        """Unmapped accounts have an open exception, mapped ones have none."""
+        """Have exactly those exceptions open that hold usage of these accounts.
+
+        One for an account without a customer, and one for an account with usage outside of the times
+        for which it was assigned.
+        """
         exceptions = self.env["usage.exception"]
         mapped = self.filtered("partner_id")
+        inactive = self.browse(mapped.filtered("is_dated")._held_counts())
         exceptions._resolve_mapped(mapped)
-        exceptions._raise_unmapped((self - mapped).ids)
+        exceptions._resolve_active(self - inactive)
+        exceptions._raise_unmapped((self - mapped)._without_open("account_unmapped").ids)
+        exceptions._raise_inactive(inactive._without_open("account_inactive").ids)
+
+    def _without_open(self, reason):
+        """The accounts that have no open exception for this reason."""
+        domain = [("account_id", "in", self.ids), ("reason", "=", reason), ("state", "=", "open")]
+        return self - self.env["usage.exception"].search(domain).account_id
 
     def action_map(self):
         """Open the dialog that assigns the accounts to a customer."""
@@ -117,6 +130,17 @@ class UsageAccount(models.Model):
     def action_view_usage(self):
         action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_aggregate")
         return {**action, "domain": [("account_id", "in", self.ids)], "context": {}}
+
+    def action_view_children(self):
+        """The accounts whose parent is one of these."""
+        action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_account")
+        context = {"active_test": False, "default_parent_id": self[:1].id, "default_source_id": self[:1].source_id.id}
+        return {**action, "domain": [("parent_id", "in", self.ids)], "context": context}
+
+    def action_view_family_usage(self):
+        """Hourly usage of the accounts and of all their children, near and far."""
+        family = self.with_context(active_test=False).search([("id", "child_of", self.ids)])
+        return family.action_view_usage()
 
     def action_view_events(self):
         action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_event")

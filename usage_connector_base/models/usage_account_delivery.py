@@ -1,24 +1,10 @@
-from odoo import api, models
+from odoo import models
 
 
 class UsageAccount(models.Model):
     """Endpoints are told when an account gets another customer, in the transaction that gives it one."""
 
     _inherit = "usage.account"
-
-    @api.model_create_multi
-    def create(self, vals_list):
-        accounts = super().create(vals_list)
-        accounts.filtered("partner_id")._tell_mapped({})
-        return accounts
-
-    def write(self, vals):
-        if "partner_id" not in vals:
-            return super().write(vals)
-        before = {account.id: account.partner_id for account in self}
-        res = super().write(vals)
-        self.filtered(lambda account: account.partner_id != before[account.id])._tell_mapped(before)
-        return res
 
     def _tell_mapped(self, before):
         """Enqueue ``usage.account.mapped``.

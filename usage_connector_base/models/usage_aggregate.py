@@ -24,13 +24,14 @@ _last_wake = {}  # database name -> monotonic time at which this process last wo
 class UsageAggregate(models.Model):
     _name = "usage.aggregate"
     _description = "Usage by Hour"
+    _inherit = ["usage.customer.mixin"]
     _order = "hour desc, id desc"
     _log_access = False  # written by set-based SQL only
+    _customer_time = "hour"
 
     source_id = fields.Many2one("usage.source", readonly=True, required=True, ondelete="restrict")
     company_id = fields.Many2one("res.company", readonly=True, required=True, index=True)
     account_id = fields.Many2one("usage.account", readonly=True, required=True, ondelete="restrict")
-    partner_id = fields.Many2one(related="account_id.partner_id", string="Customer")
     meter_id = fields.Many2one("usage.meter", readonly=True, required=True, index=True, ondelete="cascade")
     unit_name = fields.Char(related="meter_id.unit_name", string="Unit")
     hour = fields.Datetime(readonly=True, required=True, index=True, help="Start of the hour (UTC).")

@@ -50,14 +50,15 @@ class UsageEvent(models.Model):
     _log_access = False
     # The registry does not take a partitioned table for a table: name it as a query.
     _table_query = "SELECT * FROM usage_event"
+    _inherit = ["usage.customer.mixin"]
     _order = "time desc, id desc"
     _rec_name = "event_id"
+    _customer_time = "time"
 
     batch_id = fields.Many2one("usage.batch", readonly=True)
     source_id = fields.Many2one("usage.source", readonly=True)
     company_id = fields.Many2one("res.company", readonly=True)
     account_id = fields.Many2one("usage.account", readonly=True)
-    partner_id = fields.Many2one(related="account_id.partner_id", string="Customer")
     event_id = fields.Char(string="Event ID", readonly=True, help="The sender's id: counts once per source.")
     type = fields.Char(readonly=True, help="The event's type, which selects the meters that count it.")
     time = fields.Datetime(readonly=True, help="When the usage happened (UTC).")
@@ -72,7 +73,7 @@ class UsageEvent(models.Model):
         [("counted", "Counted"), ("waiting", "Being Counted"), ("held", "In Quarantine")],
         compute="_compute_state",
         search="_search_state",
-        help="In quarantine: the account has no customer yet, or no meter counts this type of event.",
+        help="In quarantine: the account has no customer at that time, or no meter counts this type of event.",
     )
 
     def init(self):
@@ -99,11 +100,11 @@ class UsageEvent(models.Model):
             content = {**(event.attributes or {}), "data": event.data or {}}
             event.data_text = json.dumps(content, indent=2, ensure_ascii=False)
 
-    @api.depends("account_id.partner_id", "type", "time", "batch_id.folded_at")
+    @api.depends("partner_id", "type", "time", "batch_id.folded_at")
     def _compute_state(self):
         periods = self._counted_types()
         for event in self:
-            if not event.account_id.partner_id or not any(
+            if not event.partner_id or not any(
                 (not start or start <= event.time) and (not end or event.time < end)
                 for start, end in periods.get((event.company_id.id, event.type), ())
             ):
@@ -130,7 +131,9 @@ class UsageEvent(models.Model):
             for (company, event_type), periods in self._counted_types().items()
             for start, end in self._joined(periods)
         )
-        mapped = Domain("account_id.partner_id", "!=", False) & known
+        # By the account alone where that says it: most have one customer for all time.
+        assigned = Domain("account_id.is_dated", "=", False) | Domain("partner_id", "!=", False)
+        mapped = Domain("account_id.partner_id", "!=", False) & assigned & known
         domains = {
             "held": ~mapped,
             "counted": mapped & Domain("batch_id.folded_at", "!=", False),

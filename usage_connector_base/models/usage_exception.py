@@ -13,6 +13,7 @@ from ..ingestion.facts import REJECTIONS
 # Reasons that a person of the business settles; all others are for those who run the systems.
 BUSINESS_REASONS = {
     "account_unmapped": "Account without a customer",
+    "account_inactive": "Usage outside of the account's assignments",
     "conflict": "Same id with other content",
 }
 # Requests that were refused as a whole, and may pass later: nothing is lost while the sender tries again.
@@ -111,6 +112,8 @@ class UsageException(models.Model):
         for exception in self:
             if exception.reason == "account_unmapped":
                 exception.held_event_count = exception.account_id.event_count
+            elif exception.reason == "account_inactive":
+                exception.held_event_count = exception.account_id._held_counts().get(exception.account_id.id, 0)
             elif exception.reason == "meter_unknown":
                 exception.held_event_count = self.env["usage.event"].search_count(
                     [("source_id", "=", exception.source_id.id), ("type", "=", exception.event_type)]
@@ -209,6 +212,28 @@ class UsageException(models.Model):
             ]
         )
 
+    @api.model
+    def _raise_inactive(self, account_ids, batch_id=None):
+        """Open exceptions for usage at a time when its account belongs to nobody, or count them on.
+
+        :param account_ids: the account's id for each occurrence
+        """
+        accounts = self.env["usage.account"].browse(account_ids)
+        self._record(
+            [
+                {
+                    "source_id": account.source_id.id,
+                    "company_id": account.company_id.id,
+                    "reason": "account_inactive",
+                    "digest": exception_digest(account.id),
+                    "account_id": account.id,
+                    "batch_id": batch_id,
+                    "message": "The account is not assigned to a customer at the time of this usage: it is held.",
+                }
+                for account in accounts
+            ]
+        )
+
     # -- settling ---------------------------------------------------------------------------
 
     def write(self, vals):
@@ -231,12 +256,18 @@ class UsageException(models.Model):
 
     @api.model
     def _resolve_mapped(self, accounts):
-        open_ones = self.search(
-            [("account_id", "in", accounts.ids), ("reason", "=", "account_unmapped"), ("state", "=", "open")]
-        )
-        for exception in open_ones:
-            customer = exception.account_id.partner_id.display_name
-            exception._settle("resolved", self.env._("Assigned to %s", customer))
+        """Settle what waited for a customer of these accounts."""
+        self._resolve_accounts(accounts, "account_unmapped")
+
+    @api.model
+    def _resolve_active(self, accounts):
+        """Settle what waited for an assignment that covers all usage of these accounts."""
+        self._resolve_accounts(accounts, "account_inactive")
+
+    def _resolve_accounts(self, accounts, reason):
+        domain = [("account_id", "in", accounts.ids), ("reason", "=", reason), ("state", "=", "open")]
+        for customer, exceptions in self.search(domain).grouped(lambda x: x.account_id.partner_id).items():
+            exceptions._settle("resolved", self.env._("Assigned to %s", customer.display_name))
 
     @api.model
     def _resolve_known_types(self, meters):

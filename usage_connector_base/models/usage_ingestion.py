@@ -18,6 +18,7 @@ MESSAGES = {
     "id_conflict": "An event with this id was received before with other content; the first one counts "
     "until a person decides.",
     "account_unmapped": "Stored; counted for nobody until the account is assigned to a customer.",
+    "account_inactive": "Stored; counted for nobody: the account belongs to no customer at that time.",
     "meter_unknown": "Stored; counted when a meter for this type is set up.",
 }
 
@@ -34,6 +35,7 @@ ACCEPTED = Verdict("accepted")
 DUPLICATE = Verdict("duplicate", "id_known", MESSAGES["id_known"])
 CONFLICT = Verdict("conflict", "id_conflict", MESSAGES["id_conflict"])
 UNMAPPED = Verdict("quarantined", "account_unmapped", MESSAGES["account_unmapped"])
+INACTIVE = Verdict("quarantined", "account_inactive", MESSAGES["account_inactive"])
 UNMETERED = Verdict("quarantined", "meter_unknown", MESSAGES["meter_unknown"])
 
 
@@ -57,6 +59,15 @@ def copy_text(rows):
     if "\\" in text or "\r" in text or text.count("\t") + text.count("\n") > separators:
         text = "\n".join(["\t".join([(value or "").translate(_COPY_ESCAPES) for value in row]) for row in rows])
     return f"{text}\n"
+
+
+class Known(NamedTuple):
+    """An account as ingestion knows it."""
+
+    account_id: int
+    has_customer: bool
+    spans: list | None  # of [begin, end), naive UTC, when it belongs to its customers; None: always
+    is_alias: bool
 
 
 class UsageIngestion(models.AbstractModel):
@@ -86,11 +97,15 @@ class UsageIngestion(models.AbstractModel):
         verdicts, read = self._read(sender, events)
         fresh = self._drop_repeats(self._drop_known(read, verdicts), verdicts)
         accounts = self._accounts(sender, fresh.values())
-        self._judge_held(sender, fresh, accounts, verdicts)
+        self._keep_aliases(fresh, accounts)
+        inactive = self._judge_held(sender, fresh, accounts, verdicts)
         statements = self._store(sender, batch_id, fresh, accounts)
         counts = Counter(verdict.outcome for verdict in verdicts)
         self._store_batch(sender, batch_id, len(events), counts, started, request, statements)
         self._record_exceptions(sender, batch_id, events, fresh, verdicts)
+        if inactive:
+            # sudo: the API user may read neither accounts nor exceptions
+            self.env["usage.exception"].sudo()._raise_inactive(inactive, batch_id)
         return self._answer(batch_id, events, verdicts, counts)
 
     @api.model
@@ -170,7 +185,7 @@ class UsageIngestion(models.AbstractModel):
     def _accounts(self, sender, stored):
         """Accounts of the facts, made where the source names one for the first time.
 
-        :return: dict of outside identifier to (account id, whether a customer is known)
+        :return: dict of outside identifier to :class:`Known`
         """
         subjects = {fact.subject for fact in stored}
         accounts = self._known_accounts(sender, subjects)
@@ -181,13 +196,27 @@ class UsageIngestion(models.AbstractModel):
         return accounts
 
     def _known_accounts(self, sender, subjects):
+        # Aliases come last: they win over an account that an event made at the moment they were added.
         query = SQL(
-            "SELECT external_id, id, partner_id IS NOT NULL FROM usage_account "
-            "WHERE source_id = %s AND external_id = ANY(%s)",
-            sender.source_id,
-            list(subjects),
+            """
+            SELECT external_id, id, partner_id IS NOT NULL, %(spans)s, false FROM usage_account a
+            WHERE source_id = %(source)s AND external_id = ANY(%(subjects)s)
+            UNION ALL
+            SELECT l.external_id, a.id, a.partner_id IS NOT NULL, %(spans)s, true
+            FROM usage_account_alias l JOIN usage_account a ON a.id = l.account_id
+            WHERE l.source_id = %(source)s AND l.external_id = ANY(%(subjects)s)
+            ORDER BY 5
+            """,
+            spans=SQL(
+                """CASE WHEN a.is_dated THEN (
+                    SELECT array_agg(ARRAY[coalesce(date_from, '0001-01-01'), coalesce(date_to, '9999-12-31')])
+                    FROM usage_account_assignment WHERE account_id = coalesce(a.payer_id, a.id)
+                ) END"""
+            ),
+            source=sender.source_id,
+            subjects=list(subjects),
         )
-        return {external_id: (account, mapped) for external_id, account, mapped in self.env.execute_query(query)}
+        return {external_id: Known(*known) for external_id, *known in self.env.execute_query(query)}
 
     def _create_accounts(self, sender, subjects):
         """Accounts without a customer, with the exception that asks for one."""
@@ -211,16 +240,33 @@ class UsageIngestion(models.AbstractModel):
         # sudo: the API user may read neither accounts nor exceptions
         self.env["usage.exception"].sudo()._raise_unmapped(created)
 
+    def _keep_aliases(self, fresh, accounts):
+        """Note on facts that were sent under an alias what their subject was."""
+        if not any(known.is_alias for known in accounts.values()):
+            return
+        for index, fact in fresh.items():
+            if accounts[fact.subject].is_alias:
+                fresh[index] = fact._replace(attributes={**(fact.attributes or {}), "subject": fact.subject})
+
     def _judge_held(self, sender, fresh, accounts, verdicts):
-        """Quarantine the facts that no meter counts or whose account has no customer."""
+        """Quarantine the facts that no meter counts, or whose account has no customer at their time.
+
+        :return: for each fact of an account that is not assigned at its time, the account's id
+        """
+        now = fields.Datetime.now()
+        inactive = []
         specs = self.env["usage.meter"]._specs
         metered = {kind: facts.covered(specs(sender.company_id, kind)) for kind in {f.type for f in fresh.values()}}
-        now = fields.Datetime.now()
         for index, fact in fresh.items():
+            known = accounts[fact.subject]
+            if known.spans and not any(begin <= (fact.time or now) < end for begin, end in known.spans):
+                inactive.append(known.account_id)
+                verdicts[index] = INACTIVE
             if not metered[fact.type](fact.time or now):
                 verdicts[index] = UNMETERED
-            elif not accounts[fact.subject][1]:
+            elif not known.has_customer:
                 verdicts[index] = UNMAPPED
+        return inactive
 
     # -- storing ----------------------------------------------------------------------------
 
@@ -243,7 +289,7 @@ class UsageIngestion(models.AbstractModel):
             (
                 str(first_id + index),
                 *common,
-                str(accounts[fact.subject][0]),
+                str(accounts[fact.subject].account_id),
                 str(fact.time or now),
                 fact.event_id,
                 fact.type,

@@ -80,7 +80,11 @@ class UsageQuery(models.AbstractModel):
             SQL(
                 """
                 SELECT e.id, e.batch_id, e.account_id, e.type, e.time, e.received_at, b.correlation_id, b.folded_at,
-                    a.external_id AS account, a.partner_id IS NOT NULL AS customer_assigned
+                    a.external_id AS account, a.partner_id IS NOT NULL AS account_mapped,
+                    EXISTS (
+                        SELECT FROM usage_account_assignment s
+                        WHERE s.account_id = coalesce(a.payer_id, a.id) AND tsrange(s.date_from, s.date_to) @> e.time
+                    ) AS customer_assigned
                 FROM usage_event_key k
                 LEFT JOIN usage_event e ON e.id = k.event_id
                 LEFT JOIN usage_batch b ON b.id = e.batch_id
@@ -97,7 +101,9 @@ class UsageQuery(models.AbstractModel):
         return self.env["usage.meter"].sudo()._of_event(sender.company_id, stored["type"], stored["time"])
 
     def _state(self, stored, meters):
-        held = not meters and "meter_unknown" or not stored["customer_assigned"] and "account_unmapped"
+        held = "" if meters else "meter_unknown"
+        if not held and not stored["customer_assigned"]:
+            held = "account_inactive" if stored["account_mapped"] else "account_unmapped"
         if held:
             return {"state": "held", "code": held, "message": MESSAGES[held]}
         return {"state": "counted" if self._is_folded(stored, meters) else "waiting"}
@@ -146,7 +152,8 @@ class UsageQuery(models.AbstractModel):
                 UNION
                 SELECT id, reason, state, message, occurrence_count, first_seen, last_seen, resolution
                 FROM usage_exception WHERE source_id = %(source)s AND state = 'open'
-                AND (reason, digest) IN (('account_unmapped', %(account)s), ('meter_unknown', %(type)s))
+                AND (reason, digest) IN (('account_unmapped', %(account)s), ('account_inactive', %(account)s),
+                    ('meter_unknown', %(type)s))
                 ORDER BY id
                 """,
                 source=sender.source_id,
@@ -316,9 +323,15 @@ class UsageQuery(models.AbstractModel):
         if question.account is None:
             return SQL("true")
         return SQL(
-            "account_id = (SELECT id FROM usage_account WHERE source_id = %s AND external_id = %s)",
-            sender.source_id,
-            question.account,
+            """
+            account_id IN (
+                SELECT id FROM usage_account WHERE source_id = %(source)s AND external_id = %(account)s
+                UNION
+                SELECT account_id FROM usage_account_alias WHERE source_id = %(source)s AND external_id = %(account)s
+            )
+            """,
+            source=sender.source_id,
+            account=question.account,
         )
 
 

@@ -2,6 +2,7 @@ from . import (
     test_access,
     test_account,
     test_anonymisation,
+    test_account_assignment,
     test_bad_input,
     test_batch,
     test_company,

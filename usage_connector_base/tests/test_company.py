@@ -11,6 +11,8 @@ MODELS = (
     "usage.meter.version",
     "usage.meter.filter",
     "usage.account",
+    "usage.account.assignment",
+    "usage.account.alias",
     "usage.batch",
     "usage.event",
     "usage.correction",
@@ -38,6 +40,8 @@ class TestCompanies(UsageCommon):
         for meter in (cls.meter, cls.other_meter):
             meter.filter_ids = [Command.create({"path": "model", "operator": "set"})]
         cls._account("acme", cls.customer, source=cls.other_source)
+        for account in cls.env["usage.account"].search([("external_id", "=", "acme")]):
+            account.alias_ids = [Command.create({"external_id": "acme-inc"})]
         for source in (cls.source, cls.other_source):
             cls.ingest([cls.event("a"), cls.event("b", tokens="x"), cls.event("c", type="other")], source=source)
             cls._correct("c", source)

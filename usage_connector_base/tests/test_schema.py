@@ -12,6 +12,8 @@ MODELS = (
     "usage.source",
     "usage.meter",
     "usage.account",
+    "usage.account.assignment",
+    "usage.account.alias",
     "usage.batch",
     "usage.correction",
     "usage.exception",

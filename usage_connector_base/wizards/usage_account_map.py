@@ -1,4 +1,5 @@
 from odoo import api, fields, models
+from odoo.exceptions import UserError
 from odoo.fields import Command
 
 
@@ -8,6 +9,10 @@ class UsageAccountMap(models.TransientModel):
 
     partner_id = fields.Many2one("res.partner", string="Customer", required=True, help="Who uses these accounts.")
     account_ids = fields.Many2many("usage.account", string="Accounts", required=True)
+    date_from = fields.Datetime(
+        string="From", help="First hour whose usage is the customer's; empty: from the beginning, past usage too."
+    )
+    date_to = fields.Datetime(string="Until", help="Hour at which that ends, not included; empty: it does not end.")
     account_count = fields.Integer(compute="_compute_figures")
     event_count = fields.Integer(
         string="Stored Events", compute="_compute_figures", help="Events that count for the customer from now on."
@@ -15,16 +20,33 @@ class UsageAccountMap(models.TransientModel):
     reassigned_count = fields.Integer(
         compute="_compute_figures", help="Accounts among them that belong to another customer so far."
     )
+    elsewhere_count = fields.Integer(
+        compute="_compute_figures",
+        help="Accounts among them that are billed at another account, and go on following that one's customer.",
+    )
 
-    @api.depends("account_ids", "partner_id")
+    @api.depends("account_ids", "partner_id", "date_from", "date_to")
     def _compute_figures(self):
         for wizard in self:
-            accounts = wizard.account_ids._origin
+            accounts = wizard._own_accounts()
             wizard.account_count = len(accounts)
-            wizard.event_count = sum(accounts.mapped("event_count"))
+            wizard.elsewhere_count = len(wizard.account_ids) - len(accounts)
+            wizard.event_count = wizard._count_events(accounts)
             wizard.reassigned_count = len(
                 accounts.filtered(lambda account, to=wizard.partner_id: account.partner_id not in (to, to.browse()))
             )
+
+    def _own_accounts(self):
+        """The accounts without those whose customer is another account's."""
+        return self.account_ids._origin.filtered(lambda account: not account._billed_at())
+
+    def _count_events(self, accounts):
+        if not self.date_from and not self.date_to:
+            return sum(accounts.mapped("event_count"))
+        domain = [("account_id", "in", accounts.ids)]
+        domain += [("time", ">=", self.date_from)] if self.date_from else []
+        domain += [("time", "<", self.date_to)] if self.date_to else []
+        return self.env["usage.event"].search_count(domain)
 
     @api.model
     def default_get(self, fields):
@@ -36,5 +58,10 @@ class UsageAccountMap(models.TransientModel):
     def action_map(self):
         """Assign the accounts; their usage counts for the customer from this moment."""
         self.ensure_one()
-        self.account_ids.partner_id = self.partner_id
+        accounts = self._own_accounts()
+        if not accounts:
+            raise UserError(
+                self.env._("These accounts are billed at other accounts: assign those to the customer instead.")
+            )
+        accounts._assign(self.partner_id, self.date_from, self.date_to)
         return {"type": "ir.actions.act_window_close"}

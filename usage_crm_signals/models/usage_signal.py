@@ -238,7 +238,7 @@ class UsageSignal(models.Model):
         """Open the customer's usage of the meter in the time that was looked at."""
         self.ensure_one()
         action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_aggregate")
-        domain = Domain("account_id.commercial_partner_id", "=", self.partner_id.id)
+        domain = Domain("partner_id.commercial_partner_id", "=", self.partner_id.id)
         domain &= Domain("hour", ">=", self.period_start) & Domain("hour", "<", self.period_end)
         if self.meter_id:
             domain &= Domain("meter_id", "=", self.meter_id.id)

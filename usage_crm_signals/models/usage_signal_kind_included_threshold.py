@@ -53,8 +53,9 @@ class UsageSignalKindIncludedThreshold(models.AbstractModel):
 
         :param dict windows: half-open window of billed usage, naive UTC, by line
         """
-        spans = [Window.over(line.meter_id, line.subscription_id.account_ids, windows[line][0], at) for line in lines]
-        return dict(zip(lines, self.env["usage.aggregate"]._quantities(spans), strict=True))
+        spans = lines.subscription_id._spans()
+        used = [Window.within(line.meter_id, spans[line.subscription_id], windows[line][0], at) for line in lines]
+        return dict(zip(lines, self.env["usage.aggregate"]._quantities(used), strict=True))
 
     def _facts(self, rule, line, period, window, used):
         """Return the values of the signal for one line over the percentage.

@@ -55,7 +55,8 @@ class UsageSignalKindUsageDrop(models.AbstractModel):
         bounds = week_bounds(at, rule.weeks, tz)
         self.env["usage.signal"].flush_model()
         self.env["usage.aggregate"].flush_model()
-        self.env["usage.account"].flush_model(["commercial_partner_id", "environment"])
+        self.env["usage.account"].flush_model(["payer_id", "environment"])
+        self.env["usage.account.assignment"].flush_model()
         self.env["usage.meter"].flush_model(["active", "recount_pending"])
         self.env["res.partner"].flush_model(["active"])
         rows = self.env.execute_query(self._query(rule, bounds))
@@ -100,7 +101,10 @@ class UsageSignalKindUsageDrop(models.AbstractModel):
                    SUM(hourly.quantity) AS quantity
               FROM usage_aggregate AS hourly
               JOIN usage_account AS account ON account.id = hourly.account_id
-              JOIN res_partner AS customer ON customer.id = account.commercial_partner_id
+              JOIN usage_account_assignment AS assignment
+                ON assignment.account_id = COALESCE(account.payer_id, account.id)
+               AND tsrange(assignment.date_from, assignment.date_to) @> hourly.hour
+              JOIN res_partner AS customer ON customer.id = assignment.commercial_partner_id
               JOIN usage_meter AS meter ON meter.id = hourly.meter_id
              WHERE hourly.company_id = %(company)s
                AND account.environment = 'production' AND customer.active
