@@ -1,8 +1,6 @@
 from . import (
     usage_guarded_mixin,
     usage_customer_mixin,
-    res_config_settings,
-    res_config_settings_delivery,
     res_partner,
     res_users_apikeys,
     usage_source,

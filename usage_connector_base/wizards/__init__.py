@@ -1,2 +1,7 @@
-from . import usage_account_map, usage_endpoint_secret_wizard, usage_key_wizard, usage_retention_wizard
-from . import usage_account_map, usage_account_merge, usage_endpoint_secret_wizard, usage_key_wizard
+from . import (
+    usage_account_map,
+    usage_account_merge,
+    usage_endpoint_secret_wizard,
+    usage_key_wizard,
+    usage_retention_wizard,
+)
