@@ -9,7 +9,7 @@ from odoo.tools import SQL
 from ..guard import is_unlocked, unlocked
 from ..ingestion.facts import MAX_DIMENSION
 from .usage_event import MAX_EVENTS
-from .usage_meter import PATH
+from .usage_meter_definition import PATH
 
 SLICE_BATCHES = 500  # requests whose events are anonymised in one transaction
 SETTLED = timedelta(minutes=10)  # no request stores its events as long after it was numbered
