@@ -21,6 +21,7 @@ from . import (
     usage_exception,
     usage_aggregate,
     usage_aggregate_quantities,
+    usage_aggregate_sql,
     usage_ingestion,
     usage_retention_run,
     usage_retention,

@@ -1,11 +1,13 @@
 import logging
 import time
+from datetime import datetime
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
-from odoo.tools import SQL, format_datetime
+from odoo.tools import SQL, format_datetime, groupby
 
-from ..ingestion.facts import MAX_QUANTITY
+from ..aggregations import AGGREGATIONS
+from ..fields import EventReference
 from ..tools import read_committed_cursor
 from .usage_exception import exception_digest
 
@@ -17,6 +19,8 @@ LINGER_SECONDS = 2.0  # the job stays awake as long after the last batch
 POLL_SECONDS = 0.5  # between two looks: many batches at once cost less than one by one
 RUN_SECONDS = 20.0  # then other jobs get their turn
 WAKE_SECONDS = 1.0  # one process wakes the job so often; must be below LINGER_SECONDS
+
+COMMA = SQL(", ")
 
 _last_wake = {}  # database name -> monotonic time at which this process last woke the job
 
@@ -41,6 +45,12 @@ class UsageAggregate(models.Model):
         digits=0, readonly=True, required=True, help="What the meter counted in this hour, in its unit."
     )
     event_count = fields.Integer(string="Events", readonly=True, required=True)
+    # What hours are put together from: see aggregations/base.py.
+    total = fields.Float(digits=0, readonly=True)
+    first_time = fields.Datetime(readonly=True, help="Time of the hour's first event (UTC), where levels last.")
+    last_time = fields.Datetime(readonly=True, help="Time of the hour's last event (UTC), where it alone counts.")
+    last_event_id = EventReference(string="Last Event", readonly=True)
+    last_value = fields.Float(digits=0, readonly=True)
 
     # By a digest of the dimensions: their texts may be longer than an index takes.
     _hour_uniq = models.UniqueIndex(
@@ -70,20 +80,24 @@ class UsageAggregate(models.Model):
         self.check_access("read")
         ids = []
         for aggregate in self:
+            definition = aggregate.meter_id._version_at(aggregate.hour)
+            if not definition:
+                continue
             query = SQL(
                 """
                 SELECT id FROM usage_event e
-                WHERE account_id = %s AND type = %s AND time >= %s AND time < %s + interval '1 hour' AND %s = %s::jsonb
-                    AND %s IS NOT NULL
-                ORDER BY time DESC LIMIT %s
+                WHERE e.account_id = %s AND e.time >= %s AND e.time < %s + interval '1 hour' AND %s AND %s
+                    AND %s = %s::jsonb AND %s IS NOT NULL
+                ORDER BY e.time DESC LIMIT %s
                 """,
                 aggregate.account_id.id,
-                aggregate.meter_id.event_type,
                 aggregate.hour,
                 aggregate.hour,
-                self._sql_dimensions(aggregate.meter_id),
+                self._sql_is_of(definition),
+                self._sql_is_counted(),
+                self._sql_dimensions(definition),
                 self._json_text(aggregate),
-                self._sql_value(aggregate.meter_id),
+                self._sql_value(definition),
                 limit,
             )
             ids += [row[0] for row in self.env.execute_query(query)]
@@ -164,14 +178,80 @@ class UsageAggregate(models.Model):
             )
         ]
         if batch_ids:
-            # sudo: the job folds for all companies
-            meters = self.env["usage.meter"].sudo().search([("recount_pending", "=", False)])
-            self._add_events(meters, SQL("e.batch_id = ANY(%s)", batch_ids))
+            # First, so that what is counted again below is counted with these batches.
             self.env.cr.execute(
                 SQL("UPDATE usage_batch SET folded_at = now() AT TIME ZONE 'UTC' WHERE id = ANY(%s)", batch_ids)
             )
             self.env["usage.batch"].invalidate_model(["folded_at"])
+            self._fold_events(batch_ids)
         return len(batch_ids)
+
+    def _fold_events(self, batch_ids):
+        """Count the events of batches, and what their corrections touch."""
+        # sudo: the job folds for all companies
+        meters = self.env["usage.meter"].sudo().search([("recount_pending", "=", False)])
+        definitions = [definition for meter in meters for definition in meter._definitions()]
+        merged = [found for found in definitions if AGGREGATIONS[found.aggregation].merges_events]
+        again = [found for found in definitions if not AGGREGATIONS[found.aggregation].merges_events]
+        source, condition = SQL("usage_event e"), SQL("e.batch_id = ANY(%s)", batch_ids)
+        self._add_events(merged, source, SQL("%s AND %s", condition, self._sql_is_not_superseded()))
+        for definition in again:
+            self._recount_hours(
+                self._touched_hours(SQL("%s AND %s", condition, self._sql_is_of(definition))), [definition]
+            )
+        corrected = SQL("e.id IN (SELECT event_id FROM usage_correction WHERE batch_id = ANY(%s))", batch_ids)
+        self._recount_hours(self._touched_hours(corrected), definitions)
+
+    def _touched_hours(self, condition):
+        """Pairs of account id and hour of the events under a condition, where events are stored since."""
+        query = SQL(
+            """
+            SELECT DISTINCT e.account_id, date_trunc('hour', e.time) FROM usage_event e
+            WHERE %s AND e.time >= %s
+            """,
+            condition,
+            self._replayable_from() or datetime.min,
+        )
+        return self.env.execute_query(query)
+
+    @api.model
+    def _replayable_from(self):
+        """Naive UTC since when hours have all their events stored; None: all of them have."""
+
+    @api.model
+    def _recount_hours(self, pairs, definitions):
+        """Replace hours of accounts by what the folded events make of them.
+
+        :param list pairs: of account id and begin of the hour, naive UTC
+        :param list definitions: of the meters to count again
+        """
+        if not pairs or not definitions:
+            return
+        accounts, hours = map(list, zip(*pairs, strict=True))
+        touched = SQL("unnest(%s::int[], %s::timestamp[]) AS touched(account_id, hour)", accounts, hours)
+        for definition in definitions:
+            first, last = definition._period()
+            self.env.cr.execute(
+                SQL(
+                    """
+                    DELETE FROM usage_aggregate a USING %s
+                    WHERE a.account_id = touched.account_id AND a.hour = touched.hour AND a.meter_id = %s
+                        AND a.hour >= %s AND a.hour < %s
+                    """,
+                    touched,
+                    self._meter_of(definition).id,
+                    first or datetime.min,
+                    last or datetime.max,
+                )
+            )
+        source = SQL(
+            """
+            %s JOIN usage_event e ON e.account_id = touched.account_id
+                AND e.time >= touched.hour AND e.time < touched.hour + interval '1 hour'
+            """,
+            touched,
+        )
+        self._add_events(definitions, source, self._sql_is_counted())
 
     def _lock_fold(self):
         self.env.cr.execute(SQL("SELECT pg_advisory_xact_lock(%s)", FOLD_LOCK))
@@ -199,7 +279,7 @@ class UsageAggregate(models.Model):
         self.env.cr.execute(
             SQL(
                 """
-                UPDATE usage_meter m SET recount_pending = false
+                UPDATE usage_meter m SET recount_pending = false, recount_from = NULL
                 FROM unnest(%s, %s::timestamp[]) v(id, write_date)
                 WHERE m.id = v.id AND m.write_date IS NOT DISTINCT FROM v.write_date
                 """,
@@ -207,110 +287,119 @@ class UsageAggregate(models.Model):
                 list(write_dates),
             )
         )
-        self.env["usage.meter"].invalidate_model(["recount_pending"])
+        self.env["usage.meter"].invalidate_model(["recount_pending", "recount_from"])
 
     def _recount(self, meters):
-        """Replace the aggregates of meters by what the folded events make of their definitions."""
-        self.env.cr.execute(SQL("DELETE FROM usage_aggregate WHERE meter_id = ANY(%s)", meters.ids))
-        active = meters.filtered("active")
-        self._add_events(active, SQL("e.batch_id IN (SELECT id FROM usage_batch WHERE folded_at IS NOT NULL)"))
-        for meter in active:
-            self._report_uncountable(meter)
+        """Replace the aggregates of meters by what the folded events make of their definitions.
+
+        From the hour on from which something changed, and from which all events are stored.
+        """
+        for meter in meters:
+            since = max(meter.recount_from or datetime.min, self._replayable_from() or datetime.min)
+            self.env.cr.execute(SQL("DELETE FROM usage_aggregate WHERE meter_id = %s AND hour >= %s", meter.id, since))
+            if meter.active:
+                condition = SQL("e.time >= %s AND %s", since, self._sql_is_counted())
+                self._add_events(meter._definitions(), SQL("usage_event e"), condition)
+                self._report_uncountable(meter)
 
     def _report_uncountable(self, meter):
-        """Events that were stored before the meter asked for a number, and have none."""
-        if meter.aggregation == "count":
-            return
+        """Events that were stored before the meter asked for a value, and have none that counts."""
         digest = exception_digest("recount", meter.id)
         self.env["usage.exception"]._resolve_recounted(digest)
+        rows = []
+        for definition in meter._definitions():
+            rows += self._uncountable(meter, definition, digest)
+        self.env["usage.exception"]._record(rows)
+
+    def _uncountable(self, meter, definition, digest):
+        """Exceptions of one definition, one for each source."""
+        aggregation = AGGREGATIONS[definition.aggregation]
+        if not aggregation.needs_value:
+            return []
         query = SQL(
             """
-            SELECT source_id, count(*) FROM usage_event e
-            WHERE company_id = %s AND type = %s AND %s IS NULL GROUP BY source_id
+            SELECT e.source_id, count(*) FROM usage_event e
+            WHERE %s AND %s AND %s AND %s IS NULL GROUP BY e.source_id
             """,
-            meter.company_id.id,
-            meter.event_type,
-            self._sql_value(meter),
+            self._sql_is_of(definition),
+            self._sql_filter(definition),
+            self._sql_is_valid(),
+            self._sql_value(definition),
         )
-        self.env["usage.exception"]._record(
-            [
-                {
-                    "source_id": source_id,
-                    "company_id": meter.company_id.id,
-                    "reason": "value_missing",
-                    "digest": digest,
-                    "event_type": meter.event_type,
-                    "message": f"{count} stored events have no number for {meter.code} at data.{meter.value_path}.",
-                }
-                for source_id, count in self.env.execute_query(query)
-            ]
-        )
+        wanted = "number" if aggregation.needs_number else "text, number or boolean"
+        return [
+            {
+                "source_id": source_id,
+                "company_id": meter.company_id.id,
+                "reason": "value_missing",
+                "digest": digest,
+                "event_type": definition.event_type,
+                "message": f"{count} stored events have no {wanted} for {meter.code} at data.{definition.value_path}.",
+            }
+            for source_id, count in self.env.execute_query(query)
+        ]
 
-    def _add_events(self, meters, condition):
-        """Add the quantities of the events under ``condition`` to the aggregates of ``meters``."""
-        if not meters:
-            return
-        selects = [self._sql_quantities(meter, condition) for meter in meters]
-        self.env.cr.execute(
-            SQL(
-                """
-                INSERT INTO usage_aggregate AS a (source_id, company_id, account_id, meter_id, hour, dimensions,
-                    dimension_label, quantity, event_count)
-                %s
-                ON CONFLICT (account_id, meter_id, hour, md5(dimensions::text)) DO UPDATE
-                SET quantity = a.quantity + excluded.quantity, event_count = a.event_count + excluded.event_count
-                """,
-                SQL(" UNION ALL ").join(selects),
+    def _add_events(self, definitions, source, condition):
+        """Add what definitions make of events to the hours, one statement for each aggregation.
+
+        :param list definitions: of the meters
+        :param SQL source: what stands after FROM, with ``usage_event e``
+        :param SQL condition: which of its events
+        """
+        for aggregation, own in groupby(definitions, key=lambda found: AGGREGATIONS[found.aggregation]):
+            columns = list(aggregation.columns())
+            selects = [self._sql_hours_of(definition, columns, source, condition) for definition in own]
+            self.env.cr.execute(
+                SQL(
+                    """
+                    INSERT INTO usage_aggregate AS a (source_id, company_id, account_id, meter_id, hour, dimensions,
+                        dimension_label, event_count, %s)
+                    %s
+                    ON CONFLICT (account_id, meter_id, hour, md5(dimensions::text)) %s
+                    """,
+                    COMMA.join(map(SQL.identifier, columns)),
+                    SQL(" UNION ALL ").join(selects),
+                    self._sql_merge(aggregation),
+                )
             )
-        )
         self.invalidate_model()
 
-    def _sql_quantities(self, meter, condition):
-        """Rows of the aggregates' columns for one meter and the events under ``condition``."""
+    def _sql_merge(self, aggregation):
+        """What becomes of an hour that is there already; one that was deleted before is not."""
+        if not aggregation.merges_events:
+            return SQL("DO NOTHING")
+        merged = {"event_count": SQL("a.event_count + excluded.event_count"), **aggregation.merged()}
+        return SQL(
+            "DO UPDATE SET %s",
+            COMMA.join(SQL("%s = %s", SQL.identifier(name), value) for name, value in merged.items()),
+        )
+
+    def _sql_hours_of(self, definition, columns, source, condition):
+        """The hours that events make: source, company, account, meter, hour, dimensions, label, events, columns."""
+        aggregation = AGGREGATIONS[definition.aggregation]
+        expressions = aggregation.columns()
         return SQL(
             """
             SELECT source_id, company_id, account_id, %(meter)s, hour, dimensions,
-                (SELECT string_agg(value, ' · ') FROM jsonb_each_text(dimensions)), sum(value), count(*)
+                (SELECT string_agg(value, ' · ') FROM jsonb_each_text(dimensions)), count(*), %(columns)s
             FROM (
-                SELECT e.source_id, e.company_id, e.account_id, date_trunc('hour', e.time) AS hour,
-                    %(dimensions)s AS dimensions, %(value)s AS value
-                FROM usage_event e
-                WHERE %(condition)s AND e.company_id = %(company)s AND e.type = %(type)s
+                SELECT counted.* %(around)s
+                FROM (
+                    SELECT e.source_id, e.company_id, e.account_id, e.time, e.id, date_trunc('hour', e.time) AS hour,
+                        %(dimensions)s AS dimensions, %(value)s AS value
+                    FROM %(source)s
+                    WHERE %(condition)s AND %(is_of)s
+                ) counted
+                WHERE value IS NOT NULL
             ) counted
-            WHERE value IS NOT NULL
             GROUP BY source_id, company_id, account_id, hour, dimensions
             """,
-            meter=meter.id,
+            meter=self._meter_of(definition).id,
+            columns=COMMA.join(expressions[name] for name in columns),
+            around=aggregation.around(),
+            dimensions=self._sql_dimensions(definition),
+            value=self._sql_value(definition),
+            source=source,
             condition=condition,
-            company=meter.company_id.id,
-            type=meter.event_type,
-            value=self._sql_value(meter),
-            dimensions=self._sql_dimensions(meter),
+            is_of=self._sql_is_of(definition),
         )
-
-    @api.model
-    def _sql_value(self, meter):
-        """What one event ``e`` counts for a meter: NUMERIC, NULL when it has no number that counts.
-
-        Whether a number counts is decided as at ingestion, which does not know the meters to come.
-        """
-        if meter.aggregation == "count":
-            return SQL("1::numeric")
-        path = meter._value_names()
-        return SQL(
-            """
-            CASE WHEN jsonb_typeof(e.data #> %(path)s) = 'number' AND e.data #> %(path)s >= '0'
-                AND e.data #> %(path)s < %(limit)s::jsonb THEN (e.data #>> %(path)s)::numeric END
-            """,
-            path=path,
-            limit=str(MAX_QUANTITY),
-        )
-
-    @api.model
-    def _sql_dimensions(self, meter):
-        """The meter's dimensions of one event ``e``: JSONB, without those that the event lacks."""
-        names = meter._dimension_names()
-        if not names:
-            return SQL("'{}'::jsonb")
-        pairs = [SQL("%s::text, e.data #> %s", name, name.split(".")) for name in names]
-        return SQL("jsonb_strip_nulls(jsonb_build_object(%s))", SQL(", ").join(pairs))

@@ -2,16 +2,26 @@ import json
 
 from odoo import api, models
 from odoo.modules import Manifest
-from odoo.tools import SQL
+from odoo.tools import SQL, groupby
 
+from ..aggregations import AGGREGATIONS
+from ..aggregations.time_weighted import seconds
+from ..aggregations.window import floor_hour
 from ..contract import openapi
 from ..contract.questions import write_cursor
 from ..contract.windows import joined, split_hours, to_local
 from ..ingestion.envelope import Refusal
 from ..ingestion.facts import MAX_IDENTIFIER, event_key
+from .usage_aggregate_quantities import NAMES, UNION_ALL
+from .usage_aggregate_sql import SUMMARY_TYPE
 from .usage_batch import OUTCOMES
 from .usage_exception import exception_digest
 from .usage_ingestion import MESSAGES
+
+NO_ROWS = SQL(
+    "SELECT 0 AS number, 0 AS account_id, '{}'::jsonb AS dimensions, 0::numeric AS quantity, 0 AS event_count "
+    "WHERE false"
+)
 
 
 class UsageQuery(models.AbstractModel):
@@ -79,7 +89,8 @@ class UsageQuery(models.AbstractModel):
         rows = self.env.execute_query_dict(
             SQL(
                 """
-                SELECT e.id, e.batch_id, e.account_id, e.type, e.time, e.received_at, b.correlation_id, b.folded_at,
+                SELECT e.id, e.batch_id, e.account_id, e.type, e.time, e.received_at, e.data ->> 'meter' AS summary_of,
+                    b.correlation_id, b.folded_at,
                     a.external_id AS account, a.partner_id IS NOT NULL AS account_mapped,
                     EXISTS (
                         SELECT FROM usage_account_assignment s
@@ -98,7 +109,10 @@ class UsageQuery(models.AbstractModel):
 
     def _meters(self, sender, stored):
         # sudo: the API user reads no meters; the answer tells of those of its own company
-        return self.env["usage.meter"].sudo()._of_event(sender.company_id, stored["type"], stored["time"])
+        meters = self.env["usage.meter"].sudo()
+        if stored["type"] == SUMMARY_TYPE:
+            return meters.search([("company_id", "=", sender.company_id), ("code", "=", stored["summary_of"])])
+        return meters._of_event(sender.company_id, stored["type"], stored["time"])
 
     def _state(self, stored, meters):
         held = "" if meters else "meter_unknown"
@@ -128,11 +142,12 @@ class UsageQuery(models.AbstractModel):
 
     def _quantity(self, stored, meter):
         aggregates = self.env["usage.aggregate"]
+        definition = meter._version_at(stored["time"])
         return self.env.execute_query(
             SQL(
-                "SELECT trim_scale(%s)::text, %s FROM usage_event e WHERE e.id = %s AND e.received_at = %s",
-                aggregates._sql_value(meter),
-                aggregates._sql_dimensions(meter),
+                "SELECT %s, %s FROM usage_event e WHERE e.id = %s AND e.received_at = %s",
+                aggregates._sql_value_text(definition),
+                aggregates._sql_dimensions(definition),
                 stored["id"],
                 stored["received_at"],
             )
@@ -208,7 +223,7 @@ class UsageQuery(models.AbstractModel):
         meter = self.env["usage.meter"].sudo().search(domain, limit=1)
         if not meter:
             raise Refusal(404, "meter_unknown", "No meter has this code.")
-        names = meter._dimension_names()
+        names = list(dict.fromkeys(name for found in meter._definitions() for name in found._dimension_names()))
         if not set(question.group_by) <= set(names):
             raise Refusal(400, "parameter_invalid", f"group_by may name {', '.join(names) or 'nothing'} here.")
         return meter
@@ -228,31 +243,23 @@ class UsageQuery(models.AbstractModel):
         """Rows of one answer and one more: window number, account, dimensions, quantity, events."""
         return SQL(
             """
-            SELECT windowed.number, a.external_id, dimensions::text,
-                trim_scale(quantity)::text, event_count
+            SELECT windowed.number, a.external_id, windowed.dimensions::text,
+                trim_scale(windowed.quantity)::text, windowed.event_count
             FROM (
-                SELECT width_bucket(at, %(starts)s::timestamp[]) - 1 AS number, account_id,
-                    %(grouped)s AS dimensions, %(total)s AS quantity, sum(event_count)::bigint AS event_count
+                SELECT number, account_id, dimensions, sum(quantity) AS quantity,
+                    sum(event_count)::bigint AS event_count
                 FROM (%(counted)s) counted
                 GROUP BY 1, 2, 3
             ) windowed
             JOIN usage_account a ON a.id = account_id
             WHERE %(after)s
-            ORDER BY windowed.number, a.external_id COLLATE "C", dimensions::text COLLATE "C"
+            ORDER BY windowed.number, a.external_id COLLATE "C", windowed.dimensions::text COLLATE "C"
             LIMIT %(limit)s
             """,
-            starts=question.starts,
-            grouped=self._sql_grouped(question.group_by),
-            total=self._sql_total(meter),
             counted=self._sql_counted(sender, meter, question),
             after=self._sql_after(question),
             limit=question.limit + 1,
         )
-
-    @api.model
-    def _sql_total(self, meter):
-        """How the quantities of several hours make one of a longer window."""
-        return SQL("sum(quantity)")
 
     def _sql_grouped(self, names):
         if not names:
@@ -267,59 +274,169 @@ class UsageQuery(models.AbstractModel):
             return SQL("true")
         start, account, dimensions = question.after
         return SQL(
-            '(windowed.number, a.external_id COLLATE "C", dimensions::text COLLATE "C") > (%s, %s, %s)',
+            '(windowed.number, a.external_id COLLATE "C", windowed.dimensions::text COLLATE "C") > (%s, %s, %s)',
             question.starts.index(start),
             account,
             dimensions,
         )
 
     def _sql_counted(self, sender, meter, question):
-        """Quantities with their times: of whole hours, and of events in hours that a window cuts."""
-        start = question.after[0] if question.after else question.start
-        cut = split_hours([moment for moment in (*question.starts, question.end) if moment >= start])
-        hours = SQL(
-            """
-            SELECT account_id, hour AS at, dimensions, quantity, event_count FROM usage_aggregate
-            WHERE source_id = %s AND meter_id = %s AND hour >= %s AND hour < %s AND %s AND %s
-            """,
-            sender.source_id,
-            meter.id,
-            start,
-            question.end,
-            self._sql_account(sender, question),
-            SQL("hour <> ALL(%s::timestamp[])", cut) if cut else SQL("true"),
-        )
-        return SQL("%s UNION ALL %s", hours, self._sql_cut(sender, meter, question, cut)) if cut else hours
+        """Quantities of windows, accounts and dimensions, of each aggregation that the meter had in the range.
 
-    def _sql_cut(self, sender, meter, question, hours):
-        """The counted events in hours that a window cuts."""
+        Where a new definition counts in another way, the quantities of both add up.
+        """
+        start = question.after[0] if question.after else question.start
         aggregates = self.env["usage.aggregate"]
-        begins, ends = zip(*joined(hours), strict=True)
+        parts = aggregates._parts_by_definition(meter._definitions(), start, question.end)
+        selects = [
+            SQL(
+                """
+                SELECT number, account_id, %s AS dimensions, %s AS quantity, sum(event_count) AS event_count
+                FROM (%s) counted
+                GROUP BY 1, 2, 3
+                """,
+                self._sql_grouped(question.group_by),
+                aggregation.quantity(),
+                UNION_ALL.join(self._sql_rows(sender, question, *part) for part in own),
+            )
+            for aggregation, own in groupby(parts, key=lambda part: AGGREGATIONS[part[0].aggregation])
+        ]
+        return UNION_ALL.join(selects) or NO_ROWS
+
+    def _sql_rows(self, sender, question, definition, start, end):
+        """Rows of a definition in [start, end), with the numbers of their windows.
+
+        They are whole hours, and events: in hours that a window cuts, or where hours do not do.
+        """
+        aggregation = AGGREGATIONS[definition.aggregation]
+        if not aggregation.merges_hours:
+            return self._sql_numbered(
+                question, self._sql_events(sender, question, definition, start, end, [(start, end)])
+            )
+        bounds = [moment for moment in (*question.starts, question.end) if start < moment < end]
+        cut = split_hours([start, *bounds, end])
+        selects = [self._sql_hours(sender, question, definition, start, end, cut)]
+        if cut:
+            selects.append(self._sql_events(sender, question, definition, start, end, joined(cut)))
+        if not aggregation.carries:
+            return self._sql_numbered(question, UNION_ALL.join(selects))
+        selects += self._sql_carried(sender, question, definition, start, end)
+        return self._sql_lasting(question, UNION_ALL.join(selects))
+
+    def _sql_numbered(self, question, rows):
+        return SQL(
+            "SELECT width_bucket(at, %s::timestamp[]) - 1 AS number, rows.* FROM (%s) rows", question.starts, rows
+        )
+
+    def _sql_hours(self, sender, question, definition, start, end, cut):
+        """Whole hours in [start, end) without those that are cut."""
         return SQL(
             """
-            SELECT account_id, time, dimensions, value, 1
-            FROM (
-                SELECT e.account_id, e.time, %(dimensions)s AS dimensions, %(value)s AS value
-                FROM unnest(%(begins)s::timestamp[], %(ends)s::timestamp[]) cut(begins, ends)
-                JOIN usage_event e ON e.time >= cut.begins AND e.time < cut.ends
-                JOIN usage_batch b ON b.id = e.batch_id AND b.folded_at IS NOT NULL
-                WHERE e.account_id IN (SELECT id FROM usage_account WHERE source_id = %(source)s)
-                    AND e.type = %(type)s AND e.time >= %(start)s AND e.time < %(end)s AND %(account)s
-            ) cut
-            WHERE value IS NOT NULL
+            SELECT 0 AS key, account_id, %(start)s AS span_start, %(end)s AS span_end, dimensions, hour AS at,
+                hour + interval '1 hour' AS until, %(columns)s
+            FROM usage_aggregate
+            WHERE source_id = %(source)s AND meter_id = %(meter)s AND hour >= %(start)s AND hour < %(end)s
+                AND %(whole)s AND %(account)s
             """,
-            dimensions=aggregates._sql_dimensions(meter),
-            value=aggregates._sql_value(meter),
-            begins=list(begins),
-            ends=list(ends),
+            start=SQL("%s::timestamp", start),
+            end=SQL("%s::timestamp", end),
+            columns=NAMES,
             source=sender.source_id,
-            type=meter.event_type,
-            start=question.start,
-            end=question.end,
+            meter=self._meter_id(definition),
+            whole=SQL("hour <> ALL(%s::timestamp[])", cut) if cut else SQL("true"),
             account=self._sql_account(sender, question),
         )
 
+    def _meter_id(self, definition):
+        return self.env["usage.aggregate"]._meter_of(definition).id
+
+    def _sql_events(self, sender, question, definition, start, end, ranges):
+        """The counted events in ranges of time, and inside [start, end).
+
+        Of what lasts, also those of the hour that ``start`` cuts: they count no event.
+        """
+        aggregates = self.env["usage.aggregate"]
+        aggregation = AGGREGATIONS[definition.aggregation]
+        begins, ends = zip(*ranges, strict=True)
+        return SQL(
+            """
+            SELECT 0 AS key, account_id, %(start)s AS span_start, %(end)s AS span_end, dimensions, time AS at,
+                time AS until, %(columns)s
+            FROM (
+                SELECT e.account_id, e.time, e.id, %(dimensions)s AS dimensions, %(value)s AS value
+                FROM unnest(%(begins)s::timestamp[], %(ends)s::timestamp[]) cut(begins, ends)
+                JOIN usage_event e ON e.time >= cut.begins AND e.time < cut.ends
+                WHERE e.account_id IN (SELECT id FROM usage_account WHERE source_id = %(source)s)
+                    AND e.time >= %(since)s AND e.time < %(end)s AND %(is_of)s AND %(counted)s AND %(account)s
+            ) e
+            WHERE value IS NOT NULL
+            """,
+            start=SQL("%s::timestamp", start),
+            columns=aggregates._sql_event_columns(aggregation, SQL("(time >= %s)::int", start)),
+            dimensions=aggregates._sql_dimensions(definition),
+            value=aggregates._sql_value(definition),
+            begins=list(begins),
+            ends=list(ends),
+            source=sender.source_id,
+            since=floor_hour(start) if aggregation.carries else start,
+            end=SQL("%s::timestamp", end),
+            is_of=aggregates._sql_is_of(definition),
+            counted=aggregates._sql_is_counted(),
+            account=self._sql_account(sender, question),
+        )
+
+    def _sql_carried(self, sender, question, definition, start, end):
+        """The levels before ``start``, of each account: of hours, and of events before the definition."""
+        aggregates = self.env["usage.aggregate"]
+        first, _last = definition._period()
+        origins = SQL(
+            """
+            (
+                SELECT 0 AS key, account_id, %(meter)s AS meter_id, %(start)s::timestamp AS span_start,
+                    %(end)s::timestamp AS span_end, %(first)s::timestamp AS first
+                FROM (SELECT id AS account_id FROM usage_account WHERE source_id = %(source)s) accounts
+                WHERE %(account)s
+            ) s
+            """,
+            meter=self._meter_id(definition),
+            start=start,
+            end=end,
+            first=first,
+            source=sender.source_id,
+            account=self._sql_account(sender, question),
+        )
+        carried = [aggregates._sql_carried_hours(origins, SQL("'infinity'"))]
+        if first:
+            counted = aggregates._sql_is_counted()
+            carried.append(aggregates._sql_carried_events_of(definition, origins, SQL("s.first"), counted))
+        return carried
+
+    def _sql_lasting(self, question, rows):
+        """Rows with numbers of windows: of what hours hold, and of the levels that last beyond them."""
+        return SQL(
+            """
+            (WITH windows AS (SELECT %(starts)s::timestamp[] AS starts, %(bounds)s::timestamp[] AS bounds),
+            lasting AS (%(lasts)s)
+            SELECT width_bucket(at, starts) - 1 AS number, account_id, dimensions, total, event_count
+            FROM lasting, windows WHERE event_count > 0
+            UNION ALL
+            SELECT number, account_id, dimensions, last_value * %(seconds)s, 0
+            FROM lasting, windows, generate_series(
+                width_bucket(lasts_from, starts) - 1,
+                width_bucket(lasts_until - interval '1 microsecond', starts) - 1
+            ) number
+            WHERE lasts_from < lasts_until AND last_value <> 0)
+            """,
+            starts=question.starts,
+            bounds=[*question.starts, question.end],
+            lasts=self.env["usage.aggregate"]._sql_lasts(rows),
+            seconds=seconds(
+                SQL("greatest(lasts_from, bounds[number + 1])"), SQL("least(lasts_until, bounds[number + 2])")
+            ),
+        )
+
     def _sql_account(self, sender, question):
+        """Whether ``account_id`` is the account that is asked for, if one is."""
         if question.account is None:
             return SQL("true")
         return SQL(
