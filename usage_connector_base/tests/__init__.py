@@ -3,6 +3,7 @@ from . import (
     test_account,
     test_anonymisation,
     test_account_assignment,
+    test_aggregations,
     test_bad_input,
     test_batch,
     test_company,
