@@ -347,9 +347,8 @@ class TestAggregations(AggregationCommon):
                 self.assertEqual(len(hour._event_ids()), hour.event_count, key)
 
 
-@tagged("post_install", "-at_install")
-class TestAnyEvents(AggregationCommon):
-    """Random events in random batches give what the reference says, and counting again changes nothing."""
+class RandomEvents:
+    """Random events in random batches, and what the reference makes of them."""
 
     def setUp(self):
         super().setUp()
@@ -406,6 +405,11 @@ class TestAnyEvents(AggregationCommon):
             reference(key, [event[1:5] for event in self.events if event[0] == account], start, end)
             for account in self.accounts
         )
+
+
+@tagged("post_install", "-at_install")
+class TestAnyEvents(RandomEvents, AggregationCommon):
+    """Random events give what the reference says, and counting again changes nothing."""
 
     def some_windows(self):
         yield self.at(0), self.at(72)
