@@ -1,7 +1,6 @@
 """Counting by definitions: versions of a meter, filters, conversion, summaries, and trying them."""
 
 import json
-from datetime import timedelta
 from decimal import Decimal
 
 from odoo.fields import Command
@@ -52,7 +51,7 @@ class TestFilters(AggregationCommon):
             "level",
             aggregation="max",
             value_path="n",
-            filter_ids=[Command.create({"path": "zone", "operator": "in", "values": "a"})],
+            filter_ids=[Command.create({"path": "zone", "operator": "in", "value_list": "a"})],
         )
         self.fold()
         self.send((self.at(1), 4, "a"), (self.at(1), 9, "b"))
@@ -73,7 +72,7 @@ class TestFilters(AggregationCommon):
             "new",
             aggregation="max",
             value_path="n",
-            filter_ids=[Command.create({"path": "zone", "operator": "in", "values": "a"})],
+            filter_ids=[Command.create({"path": "zone", "operator": "in", "value_list": "a"})],
         )
         self.fold()
         [exception] = self.exceptions(reason="value_missing", event_type="new")
@@ -239,7 +238,7 @@ class TestTry(AggregationCommon):
             value_path="n",
             rounding_step="10",
             rounding_method="up",
-            filter_ids=[Command.create({"path": "zone", "operator": "not_in", "values": "b"})],
+            filter_ids=[Command.create({"path": "zone", "operator": "not_in", "value_list": "b"})],
         )
         self.fold()
         for zone, quantity, figures in (("a", "20", [("20", 1)]), ("b", None, [])):
