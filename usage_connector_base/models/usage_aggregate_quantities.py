@@ -81,7 +81,7 @@ class UsageAggregate(models.Model):
         if not selects:
             return [Decimal(0)] * len(windows)
         query = SQL(
-            "SELECT key, trim_scale(sum(quantity))::text FROM (%s) counted WHERE quantity IS NOT NULL GROUP BY key",
+            "SELECT key, sum(quantity)::text FROM (%s) counted WHERE quantity IS NOT NULL GROUP BY key",
             UNION_ALL.join(selects),
         )
         quantities = dict(self.env.execute_query(query))

@@ -30,19 +30,9 @@ class UsageAggregate(models.Model):
         return SQL(
             """
             EXISTS (SELECT FROM usage_batch b WHERE b.id = e.batch_id AND b.folded_at IS NOT NULL)
-            AND %s
-            """,
-            self._sql_is_not_superseded(),
-        )
-
-    @api.model
-    def _sql_is_not_superseded(self):
-        """Whether no folded batch holds a correction of the event."""
-        return SQL(
-            """
-            NOT EXISTS (
-                SELECT FROM usage_correction c JOIN usage_batch cb ON cb.id = c.batch_id
-                WHERE c.event_id = e.id AND cb.folded_at IS NOT NULL
+            AND NOT EXISTS (
+                SELECT FROM usage_correction c JOIN usage_batch b ON b.id = c.batch_id
+                WHERE c.event_id = e.id AND b.folded_at IS NOT NULL
             )
             """
         )

@@ -1,13 +1,14 @@
 """A customer uses much less than in the weeks before."""
 
 from datetime import timedelta
-from decimal import Decimal
+from itertools import pairwise
 
 from odoo import models
 from odoo.tools import SQL
 
 from odoo.addons.usage_billing.numbers import exact, exact_text
 from odoo.addons.usage_billing.rating.periods import local_date, local_midnight
+from odoo.addons.usage_connector_base.aggregations import AGGREGATIONS, Window
 
 WEEK = timedelta(days=7)
 
@@ -53,82 +54,83 @@ class UsageSignalKindUsageDrop(models.AbstractModel):
         """
         tz = self.env.company.usage_tz or "UTC"
         bounds = week_bounds(at, rule.weeks, tz)
+        return [
+            self._facts(rule, bounds, tz, meter, partner_id, weekly)
+            for (partner_id, meter), weekly in self._used(rule, bounds).items()
+            if self._is_drop(rule, weekly)
+        ]
+
+    def _is_drop(self, rule, weekly):
+        """Say whether the last of these quantities of weeks fell as far as the rule asks."""
+        *earlier, recent = weekly
+        before = sum(earlier)
+        return (
+            all(quantity > 0 for quantity in earlier)
+            and before >= exact(rule.minimum_quantity) * rule.weeks
+            and recent * rule.weeks * 100 <= (100 - exact(rule.percentage)) * before
+        )
+
+    def _used(self, rule, bounds):
+        """Return {(partner id, meter): quantities of the weeks, oldest first, as Decimals}."""
+        customers = self.env.execute_query(self._query_customers(rule, bounds))
+        meters = self.env["usage.meter"].browse({meter_id for _partner_id, meter_id in customers}).grouped("id")
+        partners = self.env["res.partner"].browse({partner_id for partner_id, _meter_id in customers})
+        spans = self.env["usage.account"]._customer_spans(partners, "production")
+        windows = [
+            Window.within(meters[meter_id], spans[partner_id, self.env.company.id], *week)
+            for partner_id, meter_id in customers
+            for week in pairwise(bounds)
+        ]
+        quantities = iter(self.env["usage.aggregate"]._quantities(windows))
+        return {
+            (partner_id, meters[meter_id]): [next(quantities) for _week in pairwise(bounds)]
+            for partner_id, meter_id in customers
+        }
+
+    def _query_customers(self, rule, bounds):
+        """Return the query of (partner, meter) that may have a fall in these weeks to report."""
         self.env["usage.signal"].flush_model()
         self.env["usage.aggregate"].flush_model()
         self.env["usage.account"].flush_model(["payer_id", "environment"])
         self.env["usage.account.assignment"].flush_model()
-        self.env["usage.meter"].flush_model(["active", "recount_pending"])
+        self.env["usage.meter"].flush_model(["active", "recount_pending", "aggregation"])
         self.env["res.partner"].flush_model(["active"])
-        rows = self.env.execute_query(self._query(rule, bounds))
-        meters = self.env["usage.meter"].browse({row[1] for row in rows}).grouped("id")
-        return [self._facts(rule, bounds, tz, meters[row[1]], *row) for row in rows]
-
-    def _query(self, rule, bounds):
-        """Return the query of (partner, meter, recent quantity, quantities by week).
-
-        Quantities are text, so that no digit is lost on the way to Decimal.
-        """
+        lasting = [key for key, aggregation in AGGREGATIONS.items() if aggregation.carries]
         return SQL(
             """
-            WITH weekly AS (%(weekly)s)
-            SELECT partner_id, meter_id,
-                   COALESCE(SUM(quantity) FILTER (WHERE NOT earlier), 0)::text,
-                   ARRAY_AGG(quantity::text ORDER BY week) FILTER (WHERE earlier)
-              FROM weekly
-          GROUP BY partner_id, meter_id
-            HAVING COUNT(*) FILTER (WHERE earlier AND quantity > 0) = %(weeks)s
-               AND SUM(quantity) FILTER (WHERE earlier) >= %(minimum)s * %(weeks)s
-               AND COALESCE(SUM(quantity) FILTER (WHERE NOT earlier), 0)
-                   * %(weeks)s * 100 <= %(kept)s * SUM(quantity) FILTER (WHERE earlier)
-               AND NOT EXISTS (%(reported)s)
-          ORDER BY partner_id, meter_id
-            """,
-            weekly=self._query_weekly(rule, bounds),
-            reported=self._query_reported(rule, bounds),
-            weeks=rule.weeks,
-            minimum=exact(rule.minimum_quantity),
-            kept=100 - exact(rule.percentage),
-        )
-
-    def _query_weekly(self, rule, bounds):
-        """Return the query of the quantity per customer, meter and week."""
-        meter = SQL("AND hourly.meter_id = %s", rule.meter_id.id) if rule.meter_id else SQL()
-        return SQL(
-            """
-            SELECT customer.id AS partner_id, hourly.meter_id,
-                   width_bucket(hourly.hour, %(bounds)s::timestamp[]) AS week,
-                   width_bucket(hourly.hour, %(bounds)s::timestamp[]) <= %(weeks)s AS earlier,
-                   SUM(hourly.quantity) AS quantity
+            SELECT customer.id, hourly.meter_id
               FROM usage_aggregate AS hourly
               JOIN usage_account AS account ON account.id = hourly.account_id
               JOIN usage_account_assignment AS assignment
                 ON assignment.account_id = COALESCE(account.payer_id, account.id)
-               AND tsrange(assignment.date_from, assignment.date_to) @> hourly.hour
               JOIN res_partner AS customer ON customer.id = assignment.commercial_partner_id
               JOIN usage_meter AS meter ON meter.id = hourly.meter_id
              WHERE hourly.company_id = %(company)s
                AND account.environment = 'production' AND customer.active
                AND meter.active AND NOT meter.recount_pending
-               AND hourly.hour >= %(start)s AND hourly.hour < %(end)s %(meter)s
-          GROUP BY customer.id, hourly.meter_id, week, earlier
+               AND (hourly.hour >= %(start)s - INTERVAL '1 hour' OR meter.aggregation = ANY(%(lasting)s))
+               AND hourly.hour < %(end)s %(meter)s
+          GROUP BY customer.id, hourly.meter_id
+            HAVING NOT EXISTS (%(reported)s)
+          ORDER BY customer.id, hourly.meter_id
             """,
-            bounds=bounds,
-            weeks=rule.weeks,
             company=self.env.company.id,
+            lasting=lasting,
             start=bounds[0],
             end=bounds[-1],
-            meter=meter,
+            meter=SQL("AND hourly.meter_id = %s", rule.meter_id.id) if rule.meter_id else SQL(),
+            reported=self._query_reported(rule, bounds),
         )
 
     def _query_reported(self, rule, bounds):
-        """Return the query that tells whether this fall was reported before."""
+        """Return the query that tells whether a fall in these weeks was reported before."""
         return SQL(
             """
             SELECT FROM usage_signal AS signal
              WHERE signal.rule_id = %(rule)s
                AND signal.company_id = %(company)s
-               AND signal.partner_id = weekly.partner_id
-               AND signal.meter_id = weekly.meter_id
+               AND signal.partner_id = customer.id
+               AND signal.meter_id = hourly.meter_id
                AND signal.period_end > %(since)s
                AND signal.period_end <= %(until)s
             """,
@@ -138,25 +140,26 @@ class UsageSignalKindUsageDrop(models.AbstractModel):
             until=bounds[-1],
         )
 
-    def _facts(self, rule, bounds, tz, meter, partner_id, meter_id, recent, weekly):
-        """Return the values of the signal for one row of :meth:`_query`."""
-        average = sum(map(Decimal, weekly)) / len(weekly)
-        change = (Decimal(recent) / average - 1) * 100
+    def _facts(self, rule, bounds, tz, meter, partner_id, weekly):
+        """Return the values of the signal for the quantities of the weeks of one customer."""
+        *earlier, recent = weekly
+        average = sum(earlier) / len(earlier)
+        change = (recent / average - 1) * 100
         days = [local_date(moment, tz) for moment in bounds]
         return {
             "partner_id": partner_id,
-            "meter_id": meter_id,
+            "meter_id": meter.id,
             "period_start": bounds[-2],
             "period_end": bounds[-1],
-            "value": Decimal(recent),
+            "value": recent,
             "reference_value": average,
             "evidence": {
                 "meter": meter.name,
                 "unit": meter.unit_name or "",
-                "recent_quantity": recent,
+                "recent_quantity": str(recent),
                 "recent_from": days[-2].isoformat(),
                 "recent_to": (days[-1] - timedelta(days=1)).isoformat(),
-                "weekly_quantities": weekly,
+                "weekly_quantities": [str(quantity) for quantity in earlier],
                 "weekly_from": days[0].isoformat(),
                 "weekly_average": str(average),
                 "change": str(change),

@@ -310,6 +310,14 @@ class TestUsageDrop(SignalCommon):
         self.use_weeks(self.account, [None, None, 300, 300, 5], today=later)
         self.assertFalse(self.found(later))
 
+    def test_other_aggregations_compare_what_they_come_to(self):
+        """The highest value of each week, not the sum of the hours' highest."""
+        meter = self.new_meter(self.company, "Peak", aggregation="max", value_path="n")
+        self.use_weeks(self.account, [100, 100, 100, 100, 10], meter)
+        self.use_weeks(self.account, [60, 60, 60, 60, 9], meter, today=TODAY + timedelta(hours=1))
+        signal = self.found()
+        self.assertEqual((signal.meter_id, signal.value, signal.reference_value), (meter, 10, 100))
+
     def test_another_rule_reports_by_itself(self):
         self.use_weeks(self.account, [100, 100, 100, 100, 10])
         self.assertTrue(self.found())
@@ -323,14 +331,14 @@ class TestUsageDrop(SignalCommon):
         self.use_weeks(self.account, [100, 100, 100, 100, 10], tokens)
         self.assertEqual(self.found().meter_id, tokens)
 
-    def test_detection_takes_one_query_however_many_customers(self):
+    def test_detection_takes_three_queries_however_many_customers(self):
         for number in range(12):
             customer = self.new_customer(f"Customer {number}")
             self.use_weeks(self.new_account(customer), [100, 100, 100, 100, 100])
         self.env.flush_all()
         handler = self.env["usage.signal.kind.usage_drop"]
         handler._detect(self.drop_rule, NOW)
-        with self.assertQueryCount(1):
+        with self.assertQueryCount(3):
             self.assertFalse(handler._detect(self.drop_rule, NOW))
 
     def test_the_seven_days_are_dates_of_the_company(self):
