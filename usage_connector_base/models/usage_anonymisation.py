@@ -178,14 +178,15 @@ class UsageAnonymisation(models.Model):
                     )
 
     def _definitions(self, meter):
-        """All that ever said what a meter counts."""
-        return meter
+        """All that says, or may come to say, what a meter counts."""
+        return meter.version_ids.filtered(lambda version: version.state != "rejected")
 
     def _counts_by(self, definition, path):
         value = tuple(definition._value_names())
         if definition.aggregation == "unique_count" and path == value and self.method == "digest":
             value = ()
-        read = [value, *(tuple(name.split(".")) for name in definition._dimension_names())]
+        filters = [line.path for line in definition._filters()]
+        read = [value, *(tuple(name.split(".")) for name in definition._dimension_names()), *filters]
         return any(_overlap(path, other) for other in read if other)
 
     def action_approve(self):

@@ -119,9 +119,12 @@ class UsageRetention(models.AbstractModel):
             SQL(
                 """
                 SELECT a.external_id, count(*) FROM %s e JOIN usage_account a ON a.id = e.account_id
-                WHERE a.partner_id IS NULL AND a.environment = 'production' AND NOT EXISTS (
-                    SELECT 1 FROM usage_exception x
-                    WHERE x.account_id = a.id AND x.reason = 'account_unmapped' AND x.state = 'ignored')
+                WHERE a.environment = 'production' AND NOT EXISTS (
+                    SELECT 1 FROM usage_account_assignment s
+                    WHERE s.account_id = coalesce(a.payer_id, a.id) AND tsrange(s.date_from, s.date_to) @> e.time)
+                AND NOT EXISTS (
+                    SELECT 1 FROM usage_exception x WHERE x.account_id = a.id AND x.state = 'ignored'
+                    AND x.reason IN ('account_unmapped', 'account_inactive'))
                 GROUP BY a.id ORDER BY 2 DESC
                 """,
                 SQL.identifier(month.table),
@@ -293,7 +296,8 @@ class UsageRetention(models.AbstractModel):
             return 0
         query = SQL(
             "DELETE FROM usage_batch WHERE id IN (SELECT id FROM usage_batch "
-            "WHERE received_at < %s AND id < %s AND folded_at IS NOT NULL ORDER BY id LIMIT %s)",
+            "WHERE received_at < %s AND id < %s AND folded_at IS NOT NULL "
+            "AND NOT EXISTS (SELECT 1 FROM usage_correction c WHERE c.batch_id = usage_batch.id) ORDER BY id LIMIT %s)",
             before,
             self._batches_before(before),
             SLICE_ROWS,
