@@ -30,6 +30,8 @@
         "views/usage_account_views.xml",
         "views/usage_retention_views.xml",
         "views/usage_anonymisation_views.xml",
+        "views/usage_account_suggestion_views.xml",
+        "views/usage_account_mapping_views.xml",
         "views/res_partner_views.xml",
         "views/res_config_settings_views.xml",
         "views/usage_menus.xml",
@@ -38,6 +40,9 @@
         "views/usage_delivery_views.xml",
         "views/usage_endpoint_views.xml",
     ],
+    "assets": {
+        "web.assets_backend": ["usage_connector_base/static/src/**/*"],
+    },
     "uninstall_hook": "uninstall_hook",
     "installable": True,
 }

@@ -11,6 +11,7 @@ from . import (
     test_multi_currency,
     test_numbers,
     test_partner,
+    test_partner_merge,
     test_period,
     test_plan,
     test_price,

@@ -14,6 +14,8 @@ from . import (
     usage_account_assignment,
     usage_account_alias,
     usage_account_customer,
+    usage_account_suggestion,
+    usage_account_mapping,
     usage_batch,
     usage_event,
     usage_correction,

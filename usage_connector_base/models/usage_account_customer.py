@@ -178,6 +178,7 @@ class UsageAccount(models.Model):
         for model in ("usage.aggregate", "usage.event"):
             self.env[model].invalidate_model()
         family._sync_exceptions()
+        self.env["usage.account.suggestion"]._forget(family.filtered("partner_id"))
         nobody = self.env["res.partner"]
         family.filtered(lambda account: account.partner_id != before.get(account.id, nobody))._tell_mapped(before)
 

@@ -13,6 +13,9 @@ MODELS = (
     "usage.account",
     "usage.account.assignment",
     "usage.account.alias",
+    "usage.account.suggestion",
+    "usage.account.mapping",
+    "usage.account.mapping.line",
     "usage.batch",
     "usage.event",
     "usage.correction",
@@ -42,6 +45,11 @@ class TestCompanies(UsageCommon):
         cls._account("acme", cls.customer, source=cls.other_source)
         for account in cls.env["usage.account"].search([("external_id", "=", "acme")]):
             account.alias_ids = [Command.create({"external_id": "acme-inc"})]
+        for source in (cls.source, cls.other_source):
+            account = cls._account("acme ltd", source=source)
+            mappings = cls.env["usage.account.mapping"].with_company(source.company_id)
+            mappings._start([(account, cls.customer)], False, False)
+        cls.env["usage.account.suggestion"]._suggest()
         for source in (cls.source, cls.other_source):
             cls.ingest([cls.event("a"), cls.event("b", tokens="x"), cls.event("c", type="other")], source=source)
             cls._correct("c", source)

@@ -14,6 +14,7 @@ MODELS = (
     "usage.account",
     "usage.account.assignment",
     "usage.account.alias",
+    "usage.account.suggestion",
     "usage.batch",
     "usage.correction",
     "usage.exception",

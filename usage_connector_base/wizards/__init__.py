@@ -1,4 +1,5 @@
 from . import (
+    base_partner_merge,
     usage_account_map,
     usage_account_merge,
     usage_endpoint_secret_wizard,

@@ -56,12 +56,12 @@ class UsageAccountMap(models.TransientModel):
         return values
 
     def action_map(self):
-        """Assign the accounts; their usage counts for the customer from this moment."""
+        """Assign the accounts, many of them in the background; their usage counts for the customer at once."""
         self.ensure_one()
         accounts = self._own_accounts()
         if not accounts:
             raise UserError(
                 self.env._("These accounts are billed at other accounts: assign those to the customer instead.")
             )
-        accounts._assign(self.partner_id, self.date_from, self.date_to)
-        return {"type": "ir.actions.act_window_close"}
+        pairs = [(account, self.partner_id) for account in accounts]
+        return self.env["usage.account.mapping"]._map(pairs, self.date_from, self.date_to)

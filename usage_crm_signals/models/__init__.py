@@ -1,3 +1,4 @@
+from . import base_partner_merge
 from . import usage_signal_kind
 from . import usage_signal_kind_included_threshold
 from . import usage_signal_kind_usage_drop

@@ -1,6 +1,7 @@
 from . import test_automation
 from . import test_doctests
 from . import test_included_threshold
+from . import test_partner_merge
 from . import test_rule
 from . import test_rule_failures
 from . import test_screens
