@@ -24,6 +24,7 @@ from . import (
     usage_aggregate,
     usage_aggregate_quantities,
     usage_aggregate_sql,
+    usage_meter_effect,
     usage_ingestion,
     usage_retention_run,
     usage_retention,

@@ -41,6 +41,12 @@ class UsageMeter(models.Model):
     active = fields.Boolean(default=True, tracking=True)
     version_ids = fields.One2many("usage.meter.version", "meter_id", string="Versions")
     version_count = fields.Integer(compute="_compute_version_count")
+    waiting_version_id = fields.Many2one(
+        "usage.meter.version",
+        string="Change",
+        compute="_compute_waiting_version_id",
+        help="The version that is being prepared, or waits for a second administrator.",
+    )
     is_counting = fields.Boolean(
         compute="_compute_is_counting",
         help="Something was counted: from then on a second administrator approves each change of what is counted.",
@@ -85,6 +91,11 @@ class UsageMeter(models.Model):
         for meter in self:
             meter.version_count = counts.get(meter, 0)
 
+    @api.depends("version_ids.state")
+    def _compute_waiting_version_id(self):
+        for meter in self:
+            meter.waiting_version_id = meter.version_ids.filtered(lambda version: version.state in OPEN)
+
     def _compute_is_counting(self):
         # sudo: whether there is any, in whichever company
         aggregates = self.env["usage.aggregate"].sudo()
@@ -92,7 +103,7 @@ class UsageMeter(models.Model):
             meter.is_counting = bool(
                 meter.has_counted
                 or any(version.number > 1 for version in meter._definitions())
-                or aggregates.search_count([("meter_id", "=", meter.id)], limit=1)
+                or aggregates.search_count([("meter_id", "in", meter.ids)], limit=1)
             )
 
     # -- definition -------------------------------------------------------------------------
@@ -227,9 +238,28 @@ class UsageMeter(models.Model):
     def action_change(self):
         """Open the proposal that waits, or a new one that says what the meter counts now."""
         self.ensure_one()
-        waiting = self.version_ids.filtered(lambda version: version.state in OPEN)
-        version = waiting or self.version_ids._propose(self._version_at(fields.Datetime.now()))
+        version = self.waiting_version_id or self.version_ids._propose(self._version_at(fields.Datetime.now()))
         return version._action_form()
+
+    def action_try(self):
+        """Open the dialog that shows what pasted events would count."""
+        self.ensure_one()
+        return self._action_try()
+
+    def _action_try(self, version=None):
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Try %s", self.name),
+            "res_model": "usage.meter.try",
+            "view_mode": "form",
+            "target": "new",
+            "context": {"default_meter_id": self.id, "default_version_id": version and version.id},
+        }
+
+    @api.model
+    def _cron_show_versions(self):
+        """Let the meters show the versions that became valid meanwhile."""
+        self.search([("version_ids.valid_from", "!=", False)])._show_version()
 
     def action_view_usage(self):
         action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_aggregate")

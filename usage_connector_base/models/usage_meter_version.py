@@ -1,19 +1,25 @@
 from datetime import datetime, timedelta
 
+from markupsafe import Markup
+
 from odoo import api, fields, models
-from odoo.exceptions import UserError
+from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Domain
+from odoo.tools import format_datetime
 
 from ..guard import is_unlocked, unlocked
 from ..ingestion.facts import Condition, MeterSpec
 from .usage_meter_definition import DEFINITION
 
 # Written by the buttons alone, see ``guard``.
-APPROVAL = {"meter_id", "number", "state", "prepared_by_id", "approved_by_id", "approved_date"}
+APPROVAL = {
+    *("meter_id", "number", "state", "prepared_by_id", "approved_by_id", "approved_date"),
+    *("compared_to_id", "effect", "effect_date"),
+}
 # What is approved. An approved version says it for good.
 TERMS = {*DEFINITION, "valid_from", "replaces_later", "reason"}
 OPEN = ("draft", "to_approve")
-ACTIVITY = "mail.mail_activity_data_todo"
+ACTIVITY = "usage_connector_base.mail_activity_type_meter_change"
 
 
 class UsageMeterVersion(models.Model):
@@ -92,6 +98,15 @@ class UsageMeterVersion(models.Model):
             )
             version.valid_to = version.state == "approved" and later[:1].valid_from
 
+    @api.constrains("valid_from")
+    def _check_on_the_hour(self):
+        for version in self:
+            begin = version.valid_from
+            if begin and begin != begin.replace(minute=0, second=0, microsecond=0):
+                raise ValidationError(
+                    self.env._("%s: a version begins on the hour (UTC), such as 14:00.", version.display_name)
+                )
+
     # -- guard ------------------------------------------------------------------------------
 
     @api.model_create_multi
@@ -129,7 +144,7 @@ class UsageMeterVersion(models.Model):
     def _filters_changed(self):
         """Who changes a filter of a draft has prepared it."""
         if not is_unlocked(self.env):
-            unlocked(self).write({"prepared_by_id": self.env.uid})
+            self._write_facts({"prepared_by_id": self.env.uid})
 
     # -- approval ---------------------------------------------------------------------------
 
@@ -147,6 +162,7 @@ class UsageMeterVersion(models.Model):
             raise UserError(
                 self.env._("%s waits already: have it approved, or withdraw it first.", version.display_name)
             )
+        self.flush_model(["state"])  # an index allows one that waits
         return (
             unlocked(self)
             .create(
@@ -174,7 +190,8 @@ class UsageMeterVersion(models.Model):
             if not version._changes():
                 raise UserError(self.env._("%s changes nothing: say what to count.", version.display_name))
             version._check_later()
-            unlocked(version).write({"state": "to_approve", "prepared_by_id": self.env.uid})
+            version.action_compute_effect()
+            version._write_facts({"state": "to_approve", "prepared_by_id": self.env.uid})
             version._notify_administrators()
 
     def action_approve(self):
@@ -186,12 +203,37 @@ class UsageMeterVersion(models.Model):
                     self.env._("You prepared %s: a second administrator approves it.", version.display_name)
                 )
             version._check_later()
-            unlocked(version._later()).write({"state": "superseded"})
+            version._later()._write_facts({"state": "superseded"})
             version._settle(
                 {"state": "approved", "approved_by_id": self.env.uid, "approved_date": fields.Datetime.now()}
             )
-            version.meter_id._show_version()
-            version.meter_id._definition_changed(version.valid_from or None)
+            version._take_effect()
+
+    def _take_effect(self):
+        """Let the meter count by the version, from its time on."""
+        meter, begin = self.meter_id, self.valid_from or None
+        meter._show_version()
+        meter._definition_changed(begin)
+        if begin and begin > fields.Datetime.now():
+            # sudo: administrators of usage need not administer scheduled jobs
+            self.env.ref("usage_connector_base.cron_meter_version").sudo()._trigger(at=begin)
+        meter.message_post(
+            body=Markup("<p>{}</p>{}").format(
+                self.env._(
+                    "Version %(number)s approved, prepared by %(preparer)s. It counts events %(since)s.",
+                    number=self.number,
+                    preparer=self.prepared_by_id.name,
+                    since=self._since(),
+                ),
+                self.difference or "",
+            )
+        )
+
+    def _since(self):
+        """From when the version counts, in words."""
+        if not self.valid_from:
+            return self.env._("of all times")
+        return self.env._("since %s", format_datetime(self.env, self.valid_from))
 
     def action_withdraw(self):
         """Take versions back that were not approved yet."""
@@ -211,9 +253,29 @@ class UsageMeterVersion(models.Model):
                 body=self.env._("Rejected: %s", reason), partner_ids=version.prepared_by_id.partner_id.ids
             )
 
+    def action_reject(self):
+        """Ask why the version is rejected."""
+        self.ensure_one()
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Reject %s", self.display_name),
+            "res_model": "usage.meter.reject",
+            "view_mode": "form",
+            "target": "new",
+            "context": {"default_version_id": self.id},
+        }
+
+    def action_try(self):
+        """Open the dialog that shows what pasted events would count by this version."""
+        self.ensure_one()
+        return self.meter_id._action_try(self)
+
     def _settle(self, values):
-        unlocked(self).write(values)
+        self._write_facts(values)
         self.activity_unlink([ACTIVITY])
+
+    def _write_facts(self, values):
+        unlocked(self).write(values)
 
     def _in_state(self, *states):
         """The records themselves; raises ``UserError`` when one is in none of the states."""

@@ -4,5 +4,7 @@ from . import (
     usage_account_merge,
     usage_endpoint_secret_wizard,
     usage_key_wizard,
+    usage_meter_reject,
+    usage_meter_try,
     usage_retention_wizard,
 )
