@@ -253,7 +253,11 @@ class UsageMeter(models.Model):
             "res_model": "usage.meter.try",
             "view_mode": "form",
             "target": "new",
-            "context": {"default_meter_id": self.id, "default_version_id": version and version.id},
+            "context": {
+                "default_meter_id": self.id,
+                "default_version_id": version and version.id,
+                "dialog_size": "extra-large",
+            },
         }
 
     @api.model

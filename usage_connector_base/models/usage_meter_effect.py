@@ -12,6 +12,7 @@ from .usage_meter_definition import DEFINITION
 
 EFFECT_DAYS = 30
 TOP_ACCOUNTS = 10
+NOTHING = Decimal(0)
 
 
 class UsageMeterVersion(models.Model):
@@ -100,9 +101,12 @@ class UsageMeterVersion(models.Model):
     def _effect_table(self):
         before, after = self._effect()
         accounts = self.env["usage.account"].browse(before.keys() | after.keys())
-        rows = [(account.display_name, before.get(account.id, 0), after.get(account.id, 0)) for account in accounts]
+        rows = [
+            (account.display_name, before.get(account.id, NOTHING), after.get(account.id, NOTHING))
+            for account in accounts
+        ]
         rows.sort(key=lambda row: (-abs(row[2] - row[1]), row[0]))
-        total = (self.env._("All accounts"), sum(before.values()), sum(after.values()))
+        total = (self.env._("All accounts"), sum(before.values(), NOTHING), sum(after.values(), NOTHING))
         shown = [total, *rows[:TOP_ACCOUNTS]]
         head = ("", self.env._("Old"), self.env._("New"), self.env._("Difference"))
         return self._html_table(head, [(name, f"{old:f}", f"{new:f}", f"{new - old:+f}") for name, old, new in shown])

@@ -1,8 +1,9 @@
 import json
 
-from odoo import fields, models
+from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Command
+from odoo.tools.misc import clean_context
 
 from ..ingestion import facts
 from ..ingestion.envelope import Refusal, decode
@@ -36,7 +37,8 @@ class UsageMeterTry(models.TransientModel):
         self.check_access("write")
         events = self._events()
         lines = [values for number, event in enumerate(events, 1) for values in self._lines(number, event)]
-        self.line_ids = [Command.clear(), *map(Command.create, lines)]
+        # Without the defaults of the dialog, which are not the lines'.
+        self.with_context(clean_context(self.env.context)).line_ids = [Command.clear(), *map(Command.create, lines)]
         return {
             "type": "ir.actions.act_window",
             "name": self.env._("Try %s", self.meter_id.name),
@@ -44,6 +46,7 @@ class UsageMeterTry(models.TransientModel):
             "res_id": self.id,
             "view_mode": "form",
             "target": "new",
+            "context": {"dialog_size": "extra-large"},
         }
 
     # -- reading ----------------------------------------------------------------------------
@@ -84,7 +87,8 @@ class UsageMeterTry(models.TransientModel):
         try:
             fact = facts.read_fact(0, event, self._specs, limits)
         except facts.Rejection as rejection:
-            return [{**ref, "outcome": "rejected", "code": rejection.code, "explanation": rejection.message}]
+            text = f"{rejection.code}: {rejection.message}"
+            return [{**ref, "outcome": "rejected", "code": rejection.code, "explanation": text}]
         time = fact.time or limits.now
         versions = [self._version_at(meter, time) for meter in self._meters(fact.type)]
         versions = [version for version in versions if version.event_type == fact.type]
@@ -194,6 +198,12 @@ class UsageMeterTryLine(models.TransientModel):
     sent_value = fields.Char(string="Value", readonly=True, help="As it stands in the data.")
     quantity = fields.Char(readonly=True, help="What the meter counts of the event, converted and rounded.")
     unit_name = fields.Char(string="Unit", readonly=True)
+    counted = fields.Char(compute="_compute_counted", help="The quantity with its unit.")
     dimensions = fields.Char(readonly=True)
     hour = fields.Datetime(readonly=True, help="The hour in which it counts (UTC).")
-    explanation = fields.Char(readonly=True)
+    explanation = fields.Text(readonly=True)
+
+    @api.depends("quantity", "unit_name")
+    def _compute_counted(self):
+        for line in self:
+            line.counted = line.quantity and f"{line.quantity} {line.unit_name}"
