@@ -16,4 +16,11 @@ from . import (
     usage_charge,
     usage_reconciliation,
     usage_statement_reconciling,
+    usage_credit_grant,
+    usage_credit_entry,
+    usage_credit_topup,
+    usage_statement_credit,
+    account_move_credit,
+    usage_entitlement,
+    usage_query,
 )

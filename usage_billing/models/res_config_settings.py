@@ -8,3 +8,4 @@ class ResConfigSettings(models.TransientModel):
     usage_rating_delay = fields.Integer(related="company_id.usage_rating_delay", readonly=False)
     usage_journal_id = fields.Many2one(related="company_id.usage_journal_id", readonly=False)
     usage_tz = fields.Selection(related="company_id.usage_tz", readonly=False)
+    usage_credit_alerts = fields.Char(related="company_id.usage_credit_alerts", readonly=False)

@@ -37,6 +37,13 @@ class UsageSubscriptionLine(models.Model):
         precompute=True,
         help="Units of each period that are not charged: those of the price unless changed here.",
     )
+    at_included_end = fields.Selection(
+        [("bill", "Bill more"), ("stop", "Allow no more")],
+        string="After That",
+        required=True,
+        default="bill",
+        help="What the product is told once the included units are used up. What is used all the same is billed.",
+    )
     description = fields.Char(
         string="Price in Words", compute="_compute_description", help="What this customer pays, as a sentence."
     )

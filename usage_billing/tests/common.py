@@ -38,6 +38,7 @@ class UsageBillingCommon(UsageCommon):
         cls.approver = cls._person("approver", f"{ADDON}.group_billing_approver")
         cls.both = cls._person("both", f"{ADDON}.group_billing_preparer", f"{ADDON}.group_billing_approver")
         cls.product = cls._service("Tokens")
+        cls.credit_product = cls._service("Prepaid credit")
         cls.plan = cls._plan("standard")
         cls.price = cls._price(unit_amount=0.5)
         cls.subscription = cls._subscription()
@@ -119,6 +120,26 @@ class UsageBillingCommon(UsageCommon):
         answer = cls.ingest([event])
         assert not answer["rejected"], answer
         cls.fold()
+
+    @classmethod
+    def credit(cls, amount, approved=True, **values):
+        """Credit of the customer from the start of 2025, given by two people."""
+        grant = (
+            cls.env["usage.credit.grant"]
+            .with_user(cls.preparer)
+            .create(
+                {
+                    "partner_id": cls.customer.id,
+                    "product_id": cls.credit_product.id,
+                    "amount": amount,
+                    "effective_at": "2025-01-01 00:00:00",
+                    **values,
+                }
+            )
+        )
+        if approved:
+            grant.with_user(cls.approver).action_approve()
+        return grant.with_env(cls.env)
 
     # -- statements -------------------------------------------------------------------------
 

@@ -15,6 +15,9 @@ RIGHTS = {
     "usage.statement.approval": {"viewer": READ, "operator": READ, "preparer": "rc", "approver": "rc", "admin": READ},
     "usage.charge": {"viewer": READ, "operator": READ, "preparer": ALL, "approver": "rw", "admin": READ},
     "usage.reconciliation": {"viewer": READ, "operator": READ, "preparer": READ, "approver": READ, "admin": READ},
+    "usage.credit.grant": {"viewer": READ, "operator": READ, "preparer": ALL, "approver": "rw", "admin": READ},
+    "usage.credit.entry": {"viewer": READ, "operator": READ, "preparer": "rc", "approver": "rc", "admin": READ},
+    "usage.credit.topup": {"viewer": READ, "operator": READ, "preparer": ALL, "approver": "rw", "admin": READ},
     "usage.statement.prepare": {"viewer": "", "operator": "", "preparer": ALL, "approver": "", "admin": ""},
     "usage.statement.reject": {"viewer": "", "operator": "", "preparer": "", "approver": ALL, "admin": ""},
 }

@@ -25,6 +25,10 @@ class TestCompany(UsageBillingCommon):
         self.use(11)
         self.bill = self.rated()
         self.bill._reconcile()
+        self.credit(10)
+        self.env["usage.credit.topup"].create(
+            {"partner_id": self.customer.id, "threshold": 5, "amount": 50, "product_id": self.product.id}
+        )
 
     def test_every_model_has_a_rule(self):
         for model in self.stored:

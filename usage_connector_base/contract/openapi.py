@@ -53,6 +53,45 @@ def document(url, version, outcomes, messages):
     }
 
 
+def add(described, paths, schemas, refusals):
+    """Add what another addon answers to a description.
+
+    :param dict described: of :func:`document`
+    :param dict paths: by path, made with :func:`about_account`
+    :param dict schemas: by name, made with :func:`object_of` and :func:`list_of`
+    :param refusals: codes of refusals of its own
+    """
+    described["paths"].update(paths)
+    schemas_of = described["components"]["schemas"]
+    schemas_of.update(schemas)
+    schemas_of["Error"]["properties"]["error"]["properties"]["code"]["enum"] += list(refusals)
+
+
+def about_account(operation_id, summary, schema):
+    """The path item of a question about one account of the sender."""
+    parameter = _parameter("account", "path", "The account, as the source names it, percent-encoded.", _TEXT, True)
+    unknown = {"description": "- `account_unknown`: The source has no such account.", "content": _content("Error")}
+    return {
+        "get": {
+            "operationId": operation_id,
+            "tags": ["Usage"],
+            "summary": summary,
+            "parameters": [parameter],
+            "responses": {**_responses(f"{summary}.", _json_content(schema), KEY), "404": unknown},
+        }
+    }
+
+
+def object_of(properties):
+    """The schema of an object that has all these properties; others may follow."""
+    return _object(properties)
+
+
+def list_of(name):
+    """The schema of a list of what a named schema describes."""
+    return _list_of(name)
+
+
 _LICENSE = {"name": "LGPL-3.0-only", "identifier": "LGPL-3.0-only"}
 _KEY_DESCRIPTION = "The key of a usage source. For metrics also an Odoo API key of a user with Usage / Viewer."
 

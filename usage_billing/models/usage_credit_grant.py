@@ -1,0 +1,480 @@
+from decimal import Decimal
+
+from dateutil.relativedelta import relativedelta
+
+from odoo import api, fields, models
+from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.fields import Command, Domain
+
+from odoo.addons.usage_connector_base.guard import is_unlocked, unlocked
+
+from .. import rating
+from ..numbers import exact
+from .usage_statement import APPROVER, PREPARER
+
+# Who made a grant available, and what is left of it: written by buttons and by the ledger alone.
+FACTS = {"name", "state", "balance", "origin", "prepared_by_id", "approved_by_id", "approved_date", "move_id"}
+FACTS |= {"previous_id", "renewed", "alerted_percent"}
+# What was approved, or paid for: stays once the credit can be used.
+TERMS = {"partner_id", "company_id", "currency_id", "amount", "effective_at", "expires_at", "priority", "product_id"}
+TERMS |= {"recurrence", "rollover"}
+INTERVALS = {
+    "day": relativedelta(days=1),
+    "week": relativedelta(weeks=1),
+    "month": relativedelta(months=1),
+    "quarter": relativedelta(months=3),
+    "year": relativedelta(years=1),
+}
+
+
+class UsageCreditGrant(models.Model):
+    """Credit of a customer that pays for usage until it is used up, expires or is taken back.
+
+    ``balance`` is the sum of the entries; the database refuses one below zero. Usage burns grants
+    in the order priority → expiry → age, see :mod:`..rating.credits`.
+    """
+
+    _name = "usage.credit.grant"
+    _description = "Prepaid Credit"
+    _inherit = ["mail.thread", "mail.activity.mixin"]
+    _order = "priority, expires_at NULLS LAST, effective_at, id"
+    _rec_names_search = ["name", "partner_id.name"]
+    _check_company_auto = True
+
+    name = fields.Char(string="Number", readonly=True, copy=False, default=lambda self: self.env._("New"))
+    partner_id = fields.Many2one(
+        "res.partner",
+        string="Customer",
+        required=True,
+        index=True,
+        tracking=True,
+        check_company=True,
+        ondelete="restrict",
+        help="Whose usage the credit pays: that of all subscriptions of this company and its contacts.",
+    )
+    commercial_partner_id = fields.Many2one(
+        related="partner_id.commercial_partner_id", string="Company of the Customer", store=True, index=True
+    )
+    company_id = fields.Many2one("res.company", required=True, index=True, default=lambda self: self.env.company)
+    currency_id = fields.Many2one(
+        "res.currency",
+        required=True,
+        default=lambda self: self.env.company.currency_id,
+        help="The credit pays statements in this currency.",
+    )
+    origin = fields.Selection(
+        [("given", "Given"), ("bought", "Bought"), ("renewed", "Renewed")],
+        required=True,
+        readonly=True,
+        default="given",
+        help="Given: free of charge, approved by a second person. Bought: by an invoice. "
+        "Renewed: follows a recurring one.",
+    )
+    product_id = fields.Many2one(
+        "product.product",
+        required=True,
+        check_company=True,
+        domain="[('type', '=', 'service')]",
+        help="Names the credit on invoices. Its income account is the liability for prepaid usage (or, for credit "
+        "that is given, the account of discounts); its taxes apply when credit is bought and, negative, when used.",
+    )
+    amount = fields.Monetary(required=True, tracking=True, help="What the credit pays in all, before tax.")
+    balance = fields.Monetary(
+        readonly=True, copy=False, help="What is left: granted, less what invoices used, expired or was taken back."
+    )
+    live_balance = fields.Monetary(
+        compute="_compute_live_balance",
+        help="What will be left once the usage so far that is not invoiced yet is paid.",
+    )
+    effective_at = fields.Datetime(
+        string="Valid From",
+        required=True,
+        default=fields.Datetime.now,
+        tracking=True,
+        help="First instant at which the credit pays usage (UTC).",
+    )
+    expires_at = fields.Datetime(
+        tracking=True, help="Usage from this instant on is not paid (UTC). Empty: the credit never expires."
+    )
+    priority = fields.Integer(
+        default=10, required=True, help="Lower numbers are used first; among equals, what expires sooner."
+    )
+    recurrence = fields.Selection(
+        [("day", "Daily"), ("week", "Weekly"), ("month", "Monthly"), ("quarter", "Quarterly"), ("year", "Yearly")],
+        help="Granted again after this time, when the present one ends. Empty: granted once.",
+    )
+    rollover = fields.Monetary(help="At most so much of what is left goes over into the next one; the rest expires.")
+    available_when = fields.Selection(
+        [("paid", "The invoice is paid"), ("posted", "The invoice is posted")],
+        required=True,
+        default="paid",
+        help="When credit that is bought can be used.",
+    )
+    state = fields.Selection(
+        [("draft", "Draft"), ("active", "Active"), ("expired", "Expired"), ("void", "Taken Back")],
+        required=True,
+        readonly=True,
+        default="draft",
+        copy=False,
+        tracking=True,
+        index=True,
+        help="Draft: cannot be used yet. Active: pays usage from its start until it is used up. "
+        "Expired: what was left is gone. Taken back: what was left was refunded or withdrawn.",
+    )
+    prepared_by_id = fields.Many2one("res.users", readonly=True, copy=False, help="Who set up the credit.")
+    approved_by_id = fields.Many2one("res.users", readonly=True, copy=False, tracking=True)
+    approved_date = fields.Datetime(
+        string="Approved On", readonly=True, copy=False, help="When the credit was approved (UTC)."
+    )
+    move_id = fields.Many2one(
+        "account.move",
+        string="Invoice",
+        readonly=True,
+        copy=False,
+        index="btree_not_null",
+        ondelete="restrict",
+        help="The invoice by which the credit is bought.",
+    )
+    previous_id = fields.Many2one(
+        "usage.credit.grant", string="Renews", readonly=True, copy=False, index="btree_not_null", ondelete="restrict"
+    )
+    renewed = fields.Boolean(readonly=True, copy=False, help="The next one of a recurring credit was granted.")
+    alerted_percent = fields.Integer(readonly=True, copy=False, help="The highest share used that was told of.")
+    entry_ids = fields.One2many("usage.credit.entry", "grant_id", string="Ledger")
+    note = fields.Text(string="Reason")
+
+    _amount_positive = models.Constraint("CHECK(amount > 0)", "A credit pays something: enter an amount above zero.")
+    _never_below_zero = models.Constraint("CHECK(balance >= 0)", "A credit cannot pay more than is left of it.")
+    _ends_after_start = models.Constraint(
+        "CHECK(expires_at IS NULL OR expires_at > effective_at)",
+        "A credit cannot expire before it is valid: correct 'Expires At'.",
+    )
+    _rollover = models.Constraint("CHECK(rollover >= 0)", "What rolls over cannot be negative: enter zero or more.")
+    _customer = models.Index("(commercial_partner_id, company_id, currency_id) WHERE state = 'active'")
+
+    @api.constrains("recurrence", "rollover", "expires_at", "effective_at")
+    def _check_recurrence(self):
+        for grant in self:
+            if grant.rollover and not grant.recurrence:
+                raise ValidationError(
+                    self.env._("%s is granted once: nothing rolls over. Choose how often, or empty it.", grant.name)
+                )
+
+    @api.depends("partner_id", "balance", "state", "entry_ids.amount")
+    def _compute_live_balance(self):
+        live = self._live_balances()
+        for grant in self:
+            grant.live_balance = live.get(grant._origin, grant.balance)
+
+    # -- setting up -------------------------------------------------------------------------
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        """Number the grants; they start as drafts without balance, whoever creates them."""
+        if not is_unlocked(self.env):
+            clean = [{name: value for name, value in vals.items() if name not in FACTS} for vals in vals_list]
+            vals_list = [{**vals, "prepared_by_id": self.env.uid, "balance": 0} for vals in clean]
+        for vals in vals_list:
+            vals["name"] = self.env["ir.sequence"].next_by_code("usage.credit.grant")
+        return super().create(vals_list)
+
+    def write(self, vals):
+        """Refuse facts outside the buttons, and other terms once the credit can be used."""
+        if not is_unlocked(self.env):
+            if FACTS & vals.keys():
+                raise AccessError(self.env._("State and balance of a credit follow from its buttons and its ledger."))
+            if TERMS & vals.keys() and any(grant.state != "draft" or grant.move_id for grant in self):
+                raise UserError(
+                    self.env._("What was granted or sold stays as it is: take the credit back and grant another one.")
+                )
+            if TERMS & vals.keys():
+                # Whoever changes what there is to approve cannot approve it.
+                unlocked(self).write({"prepared_by_id": self.env.uid})
+        return super().write(vals)
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_only_draft(self):
+        for grant in self:
+            if grant.state != "draft" or grant.move_id:
+                raise UserError(self.env._("%s was granted or sold: take it back instead of deleting it.", grant.name))
+
+    def _check_group(self, group):
+        self.check_access("write")
+        if not self.env.user.has_group(group):
+            name = self.env.ref(group).sudo().display_name  # sudo: a name to show
+            raise AccessError(self.env._("This takes the role: %s.", name))
+
+    def _check_draft(self):
+        for grant in self:
+            if grant.state != "draft" or grant.move_id:
+                raise UserError(self.env._("%s was granted or sold already.", grant.name))
+
+    # -- becoming available -----------------------------------------------------------------
+
+    def action_approve(self):
+        """Grant the credit for free (billing approvers who did not set it up)."""
+        self._check_group(APPROVER)
+        self._check_draft()
+        for grant in self:
+            if grant.prepared_by_id == self.env.user:
+                raise AccessError(self.env._("%s was set up by you: someone else has to approve it.", grant.name))
+        unlocked(self).write({"approved_by_id": self.env.uid, "approved_date": fields.Datetime.now()})
+        self._activate()
+
+    def action_sell(self):
+        """Make the draft invoice by which the customer buys the credit (billing preparers).
+
+        :return: action that shows the invoices
+        """
+        self._check_group(PREPARER)
+        self._check_draft()
+        # sudo: a preparer need not be an accountant; the invoice is a draft that accountants post
+        moves = unlocked(self.env["account.move"].sudo()).create([grant._invoice_vals() for grant in self])
+        for grant, move in zip(self, moves, strict=True):
+            unlocked(grant).write({"move_id": move.id, "origin": "bought"})
+        return self.action_view_invoice()
+
+    def _invoice_vals(self):
+        partner = self.partner_id
+        return {
+            "move_type": "out_invoice",
+            "partner_id": partner.address_get(["invoice"])["invoice"],
+            "currency_id": self.currency_id.id,
+            "company_id": self.company_id.id,
+            "invoice_origin": self.name,
+            "invoice_line_ids": [
+                Command.create(
+                    {
+                        "product_id": self.product_id.id,
+                        "name": f"{self.product_id.name} {self.name}",
+                        "quantity": 1,
+                        "price_unit": self.amount,
+                    }
+                )
+            ],
+        }
+
+    def _follow_invoice(self):
+        """Make credit available whose invoice is posted or paid, and forget invoices that are gone."""
+        for grant in self:
+            move = grant.move_id
+            if move.state == "cancel":
+                grant._forget_invoice()
+            elif move.state == "posted" and (grant.available_when == "posted" or grant._is_paid()):
+                grant._activate()
+
+    def _is_paid(self):
+        return self.move_id.payment_state in ("paid", "in_payment")
+
+    def _forget_invoice(self):
+        drafts = self.filtered(lambda grant: grant.state == "draft")
+        unlocked(drafts).write({"move_id": False, "origin": "given"})
+
+    def _activate(self):
+        for grant in self.filtered(lambda grant: grant.state == "draft"):
+            unlocked(grant).write({"state": "active"})
+            grant._enter("granted", grant.amount)
+
+    # -- the ledger -------------------------------------------------------------------------
+
+    def _enter(self, kind, amount, **values):
+        """Append an entry and change the balance by its amount; the database refuses one below zero.
+
+        Two transactions that change one balance at the same moment: the second fails to
+        serialize, and Odoo runs it again on the new balance.
+
+        :param str kind: one of the kinds of ``usage.credit.entry``
+        :param float amount: in the grant's currency, negative when credit goes
+        :return: the entry
+        """
+        self.ensure_one()
+        balance = self.currency_id.round(self.balance + amount)
+        unlocked(self).write({"balance": balance})
+        self.flush_recordset(["balance"])
+        return unlocked(self.env["usage.credit.entry"]).create(
+            [{"grant_id": self.id, "kind": kind, "amount": amount, "balance": balance, **values}]
+        )
+
+    def _as_core(self):
+        """The grant as the rating core burns it: what is left, from when to when."""
+        return rating.Grant(
+            self.id, exact(self.balance), self.effective_at, self.expires_at or None, priority=self.priority
+        )
+
+    @api.model
+    def _of_customer(self, partner, company, currency):
+        """Active grants with something left of a customer's company, in the order in which they are used."""
+        return self.search(
+            [
+                ("commercial_partner_id", "=", partner.commercial_partner_id.id),
+                ("company_id", "=", company.id),
+                ("currency_id", "=", currency.id),
+                ("state", "=", "active"),
+                ("balance", ">", 0),
+            ]
+        )
+
+    def _live_balances(self):
+        """Return {grant: what is left once the usage that no invoice bills yet is paid}."""
+        live = {}
+        customers = {(grant.commercial_partner_id, grant.company_id, grant.currency_id) for grant in self._origin}
+        for customer in customers:
+            live.update(self._live_balances_of(*customer))
+        return live
+
+    @api.model
+    def _live_balances_of(self, partner, company, currency):
+        """Return {grant: live balance} of one customer's grants in the order of their use."""
+        grants = self._of_customer(partner, company, currency)
+        unbilled = self.env["usage.statement"]._unbilled(partner, company, currency)
+        used = unbilled._credit_shares(grants)
+        return {grant: float(exact(grant.balance) - used.get(grant, Decimal(0))) for grant in grants}
+
+    # -- taking back ------------------------------------------------------------------------
+
+    def action_void(self):
+        """Withdraw what is left of credit that was given (billing approvers)."""
+        self._check_group(APPROVER)
+        for grant in self:
+            if grant.origin == "bought":
+                raise UserError(self.env._("%s was bought: refund what is left instead.", grant.name))
+            grant._take_back("voided")
+
+    def action_refund(self):
+        """Give back what is left of credit that was bought: a draft credit note (billing approvers).
+
+        :return: action that shows the credit note
+        """
+        self._check_group(APPROVER)
+        self.ensure_one()
+        if self.origin != "bought" or self.move_id.state != "posted":
+            raise UserError(self.env._("%s was not bought: take it back instead.", self.name))
+        entry = self._take_back("refunded")
+        vals = self._invoice_vals()
+        [[_create, _id, line]] = vals["invoice_line_ids"]
+        line.update(price_unit=-entry.amount, usage_credit_entry_id=entry.id)
+        # sudo: an approver of billing need not be an accountant; the credit note is a draft
+        refund = unlocked(self.env["account.move"].sudo()).create(
+            {**vals, "move_type": "out_refund", "reversed_entry_id": self.move_id.id}
+        )
+        return self._action_of_moves(refund)
+
+    def _take_back(self, kind):
+        self.ensure_one()
+        if self.state != "active" or not self.balance:
+            raise UserError(self.env._("Nothing is left of %s that could be taken back.", self.name))
+        entry = self._enter(kind, -self.balance)
+        unlocked(self).write({"state": "void"})
+        return entry
+
+    # -- time passes ------------------------------------------------------------------------
+
+    @api.model
+    def _cron_credits(self):
+        """Renew recurring credit, end what has expired, tell of what runs out, and top up."""
+        now = fields.Datetime.now()
+        active = Domain("state", "=", "active")
+        ending = self.search(active & Domain("expires_at", "<=", now) & Domain("recurrence", "=", False))
+        due = self.search(active & Domain("recurrence", "!=", False) & Domain("renewed", "=", False))
+        watched = self.search(active & Domain("effective_at", "<=", now))
+        rules = self.env["usage.credit.topup"].search([("state", "=", "active")])
+        cron = self.env["ir.cron"]
+        steps = [*due, *ending, *watched, *rules]
+        cron._commit_progress(remaining=len(steps))
+        for record in steps:
+            record._cron_step(now)
+            if not cron._commit_progress(1):
+                break
+
+    def _cron_step(self, now):
+        """What time does to one grant."""
+        if self.recurrence and not self.renewed:
+            self._renew(now)
+        if self.expires_at and self.expires_at <= now:
+            self._expire(now)
+        elif self.state == "active":
+            self._alert()
+
+    def _renew(self, now):
+        """Grant a recurring credit again for every interval that has begun."""
+        grant = self
+        while grant and (begins := grant._next_start()) <= now:
+            grant = grant._grant_next(begins)
+
+    def _next_start(self):
+        return self.effective_at + INTERVALS[self.recurrence]
+
+    def _grant_next(self, begins):
+        """Grant the next of a recurring credit; the present one ends as it begins."""
+        following = unlocked(self).copy(
+            {
+                "origin": "renewed",
+                "previous_id": self.id,
+                "effective_at": begins,
+                "expires_at": begins + INTERVALS[self.recurrence],
+                "state": "draft",
+                "prepared_by_id": self.prepared_by_id.id,
+                "approved_by_id": self.approved_by_id.id,
+                "approved_date": self.approved_date,
+            }
+        )
+        following._activate()
+        ends = min(filter(None, (self.expires_at, begins)))
+        unlocked(self).write({"renewed": True, "expires_at": ends})
+        return following.with_env(self.env)
+
+    def _expire(self, now):
+        """End a grant once every statement that it might pay is invoiced; some may roll over."""
+        statements = self.env["usage.statement"]._unbilled(self.partner_id, self.company_id, self.currency_id)
+        if any(statement.period_start < self.expires_at for statement in statements):
+            return
+        following = self.search([("previous_id", "=", self.id)], limit=1)
+        over = min(self.rollover, self.balance) if following.state == "active" else 0
+        if over:
+            self._enter("rolled_over", -over)
+            following._enter("rolled_over", over)
+        if self.balance:
+            self._enter("expired", -self.balance)
+        unlocked(self).write({"state": "expired"})
+
+    def _alert(self):
+        """Tell the responsible person, once each, that a share of the credit is used."""
+        used = 100 * (1 - self.live_balance / self.amount)
+        reached = max((p for p in self.company_id._usage_credit_percentages() if p <= used), default=0)
+        if reached <= self.alerted_percent:
+            return
+        unlocked(self).write({"alerted_percent": reached})
+        self.activity_schedule(
+            "mail.mail_activity_data_todo",
+            summary=self.env._("%(percent)s %% of %(credit)s are used", percent=reached, credit=self.name),
+            user_id=self._responsible().id,
+        )
+
+    def _responsible(self):
+        subscription = self.env["usage.subscription"].search(
+            [("commercial_partner_id", "=", self.commercial_partner_id.id), ("state", "=", "active")], limit=1
+        )
+        return subscription.user_id or self.prepared_by_id
+
+    # -- smart buttons ----------------------------------------------------------------------
+
+    def action_view_invoice(self):
+        """The invoices by which these credits are bought."""
+        return self._action_of_moves(self.move_id)
+
+    def action_view_uses(self):
+        """The statements that these credits paid."""
+        action = self.env["ir.actions.act_window"]._for_xml_id("usage_billing.action_usage_statement")
+        return {**action, "domain": [("id", "in", self.entry_ids.statement_id.ids)], "context": {}}
+
+    def _action_of_moves(self, moves):
+        action = {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Invoices"),
+            "res_model": "account.move",
+            "view_mode": "list,form",
+            "domain": [("id", "in", moves.ids)],
+        }
+        if len(moves) == 1:
+            action.update(view_mode="form", res_id=moves.id)
+        return action

@@ -1,0 +1,153 @@
+from dateutil.relativedelta import relativedelta
+
+from odoo import api, fields, models
+from odoo.exceptions import AccessError
+
+from odoo.addons.usage_connector_base.guard import is_unlocked, unlocked
+
+from .usage_statement import APPROVER
+
+FACTS = {"state", "prepared_by_id", "approved_by_id"}
+
+
+class UsageCreditTopup(models.Model):
+    """Sells a customer more credit whenever what is left falls below a threshold."""
+
+    _name = "usage.credit.topup"
+    _description = "Automatic Top-Up"
+    _inherit = ["mail.thread", "mail.activity.mixin"]
+    _order = "partner_id, id"
+    _check_company_auto = True
+
+    partner_id = fields.Many2one(
+        "res.partner",
+        string="Customer",
+        required=True,
+        index=True,
+        tracking=True,
+        check_company=True,
+        ondelete="restrict",
+        help="Whose credit is kept above the threshold.",
+    )
+    company_id = fields.Many2one("res.company", required=True, index=True, default=lambda self: self.env.company)
+    currency_id = fields.Many2one(
+        "res.currency",
+        required=True,
+        default=lambda self: self.env.company.currency_id,
+        help="Currency of the credit that is watched and sold.",
+    )
+    threshold = fields.Monetary(
+        required=True, tracking=True, help="More is sold when less than this is left, live usage included."
+    )
+    amount = fields.Monetary(required=True, tracking=True, help="How much credit is sold each time, before tax.")
+    product_id = fields.Many2one(
+        "product.product",
+        required=True,
+        check_company=True,
+        domain="[('type', '=', 'service')]",
+        help="Names the credit on the invoice; its income account is the liability for prepaid usage.",
+    )
+    months_valid = fields.Integer(default=12, help="Months until the credit expires; 0: it never does.")
+    available_when = fields.Selection(
+        [("paid", "The invoice is paid"), ("posted", "The invoice is posted")],
+        required=True,
+        default="posted",
+        help="When the credit that is sold can be used.",
+    )
+    state = fields.Selection(
+        [("draft", "Awaiting Approval"), ("active", "Active"), ("stopped", "Stopped")],
+        required=True,
+        readonly=True,
+        default="draft",
+        copy=False,
+        tracking=True,
+        help="Sells credit while it is active: approved by a second person, because its invoices are posted without "
+        "another look.",
+    )
+    prepared_by_id = fields.Many2one("res.users", readonly=True, copy=False, help="Who set up the rule.")
+    approved_by_id = fields.Many2one("res.users", readonly=True, copy=False, tracking=True)
+
+    _positive = models.Constraint(
+        "CHECK(amount > 0 AND threshold >= 0 AND months_valid >= 0)",
+        "A top-up sells an amount above zero, below a threshold of zero or more: correct the amounts.",
+    )
+
+    @api.depends("partner_id", "currency_id")
+    def _compute_display_name(self):
+        for rule in self:
+            rule.display_name = self.env._("Top-up of %s", rule.partner_id.display_name)
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        """Rules wait for approval, whoever makes them."""
+        clean = [{name: value for name, value in vals.items() if name not in FACTS} for vals in vals_list]
+        return super().create([{**vals, "prepared_by_id": self.env.uid} for vals in clean])
+
+    def write(self, vals):
+        """Have a changed rule approved again."""
+        if is_unlocked(self.env):
+            return super().write(vals)
+        if FACTS & vals.keys():
+            raise AccessError(self.env._("Use the buttons to approve or stop a top-up."))
+        res = super().write(vals)
+        if {"threshold", "amount", "product_id", "partner_id", "available_when", "months_valid"} & vals.keys():
+            unlocked(self).write({"state": "draft", "prepared_by_id": self.env.uid, "approved_by_id": False})
+        return res
+
+    def action_approve(self):
+        """Let the rules sell credit (billing approvers who did not set them up)."""
+        self.env["usage.credit.grant"]._check_group(APPROVER)
+        for rule in self:
+            if rule.prepared_by_id == self.env.user:
+                raise AccessError(
+                    self.env._("%s was set up by you: someone else has to approve it.", rule.display_name)
+                )
+        unlocked(self).write({"state": "active", "approved_by_id": self.env.uid})
+
+    def action_stop(self):
+        """Sell nothing any more until it is approved again."""
+        self.check_access("write")
+        unlocked(self).write({"state": "stopped"})
+
+    def _cron_step(self, now):
+        """Sell credit when too little is left and none is on its way."""
+        if self._is_pending() or self._left() >= self.threshold:
+            return
+        grant = self.env["usage.credit.grant"].create(self._grant_vals(now))
+        grant = unlocked(grant)
+        grant.write({"origin": "bought", "move_id": self.env["account.move"].create(grant._invoice_vals()).id})
+        grant.move_id.with_env(self.env).action_post()
+
+    def _is_pending(self):
+        """Whether credit was sold that is not available yet."""
+        return bool(
+            self.env["usage.credit.grant"].search_count(
+                [*self._customer_domain(), ("state", "=", "draft"), ("origin", "=", "bought")], limit=1
+            )
+        )
+
+    def _left(self):
+        """What the customer's credit will be once usage so far is paid; below zero when it does not suffice."""
+        credits = self.env["usage.credit.grant"]
+        left = sum(credits._live_balances_of(self.partner_id, self.company_id, self.currency_id).values())
+        return self.currency_id.round(left)
+
+    def _customer_domain(self):
+        return [
+            ("commercial_partner_id", "=", self.partner_id.commercial_partner_id.id),
+            ("company_id", "=", self.company_id.id),
+            ("currency_id", "=", self.currency_id.id),
+        ]
+
+    def _grant_vals(self, now):
+        return {
+            "partner_id": self.partner_id.id,
+            "company_id": self.company_id.id,
+            "currency_id": self.currency_id.id,
+            "product_id": self.product_id.id,
+            "amount": self.amount,
+            "effective_at": now,
+            "expires_at": now + relativedelta(months=self.months_valid) if self.months_valid else False,
+            "available_when": self.available_when,
+            "note": self.env._("Sold by an automatic top-up: less than %s was left.", self.threshold),
+        }

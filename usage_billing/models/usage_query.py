@@ -1,0 +1,59 @@
+from odoo import api, models
+
+from odoo.addons.usage_connector_base.contract import openapi
+
+
+class UsageQuery(models.AbstractModel):
+    _inherit = "usage.query"
+
+    @api.model
+    def _openapi(self, url):
+        """Describe what billing answers, too."""
+        document = super()._openapi(url)
+        openapi.add(document, _PATHS, _SCHEMAS, ["account_unknown"])
+        return document
+
+
+_DECIMAL = {"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "description": "Exact decimal number."}
+_MOMENT = {"type": "string", "format": "date-time"}
+_TEXT = {"type": "string"}
+_SCHEMAS = {
+    "Entitlements": openapi.object_of({"account": _TEXT, "entitlements": openapi.list_of("Entitlement")}),
+    "Entitlement": openapi.object_of(
+        {
+            "meter": {**_TEXT, "description": "The meter's code."},
+            "unit": _TEXT,
+            "allowed": {"type": "boolean", "description": "Whether more may be used now."},
+            "used": _DECIMAL,
+            "included": _DECIMAL,
+            "remaining": {**_DECIMAL, "description": "Of what is included."},
+            "overage": {"enum": ["billed", "stopped"], "description": "What is done beyond what is included."},
+            "resets_at": {**_MOMENT, "description": "When the period ends."},
+        }
+    ),
+    "Balances": openapi.object_of({"account": _TEXT, "balances": openapi.list_of("Balance")}),
+    "Balance": openapi.object_of(
+        {
+            "currency": _TEXT,
+            "balance": {**_DECIMAL, "description": "Granted, less what invoices used."},
+            "live_balance": {**_DECIMAL, "description": "The same less usage that is not invoiced yet."},
+            "grants": openapi.list_of("Grant"),
+        }
+    ),
+    "Grant": openapi.object_of(
+        {
+            "id": _TEXT,
+            "granted": _DECIMAL,
+            "balance": _DECIMAL,
+            "live_balance": _DECIMAL,
+            "effective_at": _MOMENT,
+            "expires_at": {**_MOMENT, "type": ["string", "null"]},
+        }
+    ),
+}
+_PATHS = {
+    "/usage/v1/entitlements/{account}": openapi.about_account(
+        "getEntitlements", "What an account may still use", "Entitlements"
+    ),
+    "/usage/v1/balances/{account}": openapi.about_account("getBalances", "Prepaid credit of an account", "Balances"),
+}

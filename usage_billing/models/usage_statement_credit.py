@@ -1,0 +1,176 @@
+"""Statements: what prepaid credit pays of them."""
+
+from decimal import Decimal
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.fields import Command
+
+from odoo.addons.usage_connector_base.aggregations import Window
+
+from .. import rating
+from ..numbers import exact
+from .usage_statement_rating import Blocked
+
+BILLED = ("invoiced", "posted")
+
+
+class UsageStatement(models.Model):
+    _inherit = "usage.statement"
+
+    credit_entry_ids = fields.One2many("usage.credit.entry", "statement_id", string="Credit Used")
+    amount_credit = fields.Monetary(
+        string="Paid by Credit",
+        compute="_compute_amount_credit",
+        help="What prepaid credit pays of the charges: expected until there is an invoice, then as invoiced.",
+    )
+    amount_due = fields.Monetary(
+        string="Left to Pay", compute="_compute_amount_credit", help="The charges less what credit pays, before tax."
+    )
+
+    @api.depends("charge_ids.amount", "state", "credit_entry_ids.amount")
+    def _compute_amount_credit(self):
+        for statement in self:
+            if statement.state in BILLED:
+                statement.amount_credit = -sum(statement.credit_entry_ids.mapped("amount"))
+            else:
+                statement.amount_credit = float(sum(statement._expected_credit().values(), Decimal(0)))
+            statement.amount_due = statement.amount_untaxed - statement.amount_credit
+
+    # -- expecting --------------------------------------------------------------------------
+
+    @api.model
+    def _unbilled(self, partner, company, currency):
+        """A customer's statements that have taken no credit yet, the oldest period first."""
+        found = self.search(
+            [
+                ("commercial_partner_id", "=", partner.commercial_partner_id.id),
+                ("company_id", "=", company.id),
+                ("currency_id", "=", currency.id),
+                ("state", "not in", BILLED),
+            ],
+            order="period_start, id",
+        )
+        return found.filtered(lambda statement: not statement._standing_entries())
+
+    def _grants(self):
+        # sudo: who may see a statement sees what pays it; whether they may see the credit is decided there
+        credits = self.env["usage.credit.grant"].sudo()
+        return credits._of_customer(self.commercial_partner_id, self.company_id, self.currency_id)
+
+    def _expected_credit(self):
+        """Return {grant: amount} that will pay this statement, after older ones have taken theirs."""
+        grants = self._grants()
+        if not grants:
+            return {}
+        unbilled = self._unbilled(self.commercial_partner_id, self.company_id, self.currency_id)
+        older = unbilled.filtered(lambda other: (other.period_start, other.id) < (self.period_start, self._origin.id))
+        before, after = older._credit_shares(grants), (older | self._origin)._credit_shares(grants)
+        return {grant: amount - before.get(grant, Decimal(0)) for grant, amount in after.items()}
+
+    def _credit_shares(self, grants):
+        """Return {grant: Decimal} of what these statements take of grants, in the grants' order.
+
+        Usage burns credit when it happens: where a grant begins or expires inside a period, the
+        charges so far at that instant are what it can pay or not.
+        """
+        usage = [part for statement in self for part in statement._costs(grants)]
+        if not usage or not grants:
+            return {}
+        ledger = rating.burn_down([grant._as_core() for grant in grants], usage, until=max(at for at, _cost in usage))
+        used = {grant.id: Decimal(0) for grant in grants}
+        for entry in ledger.entries:
+            used[entry.grant_id] -= entry.amount
+        return {grant: used[grant.id] for grant in grants if used[grant.id]}
+
+    def _costs(self, grants):
+        """Return [(instant, cost)] of the period, cut where a grant begins or expires inside it."""
+        edges = {at for grant in grants for at in (grant.effective_at, grant.expires_at) if at}
+        cuts = sorted(at for at in edges if self.period_start < at < self.period_end)
+        total = self._cost_now()
+        reached = [min(self._cost_until(at), total) for at in cuts] + [total]
+        starts = [self.period_start, *cuts]
+        return [
+            (start, cost - before)
+            for start, cost, before in zip(starts, reached, [Decimal(0), *reached], strict=False)
+            if cost > before
+        ]
+
+    def _cost_now(self):
+        """Return what the statement costs as a Decimal before tax: of a running period, by its usage at this moment."""
+        if self.state != "open":
+            return exact(self.amount_untaxed)
+        try:
+            return self._cost_until(self.period_end)
+        except (Blocked, rating.RatingError):
+            return exact(self.amount_untaxed)
+
+    def _cost_until(self, at):
+        """Return what the usage of the period cost until an instant, as a Decimal before tax."""
+        windows = [
+            (line, Window.within(window.meter, window.spans, self.period_start, at))
+            for line, window in self._windows()[self].items()
+        ]
+        quantities = self.env["usage.aggregate"]._quantities([window for _line, window in windows])
+        return sum(
+            (
+                exact(self._charge_vals(line, window, quantity)["amount"])
+                for (line, window), quantity in zip(windows, quantities, strict=True)
+            ),
+            Decimal(0),
+        )
+
+    # -- using ------------------------------------------------------------------------------
+
+    def _invoice_vals(self):
+        """Add what credit pays to the invoice, as negative lines, and take it from the credit."""
+        vals = super()._invoice_vals()
+        vals["invoice_line_ids"] += [Command.create(self._credit_line_vals(entry)) for entry in self._use_credit()]
+        return vals
+
+    def _use_credit(self):
+        """Take from the customer's credit what pays this statement; return the entries."""
+        return [
+            grant._enter("used", -float(amount), statement_id=self.id)
+            for grant, amount in self._expected_credit().items()
+            if amount
+        ]
+
+    def _credit_line_vals(self, entry):
+        grant = entry.grant_id
+        return {
+            "product_id": grant.product_id.id,
+            "name": self.env._("Prepaid credit %s", grant.name),
+            "quantity": 1,
+            "price_unit": entry.amount,
+            "discount": 0,
+            "usage_credit_entry_id": entry.id,
+        }
+
+    def _standing_entries(self):
+        """The entries that use credit for this statement and were not released again."""
+        used = self.credit_entry_ids.filtered(lambda entry: entry.kind == "used")
+        return used - used._released()
+
+    def _check_invoice(self, move):
+        """Raise ``UserError`` unless the invoice also takes exactly the credit that was used for it."""
+        for entry in self._standing_entries():
+            line = move.invoice_line_ids.filtered(lambda line, entry=entry: line.usage_credit_entry_id == entry)
+            if self.currency_id.compare_amounts(sum(line.mapped("price_subtotal")), entry.amount):
+                raise UserError(
+                    self.env._(
+                        "%(credit)s pays %(amount)s of %(statement)s, but the invoice takes another amount. Restore "
+                        "the line, or cancel the invoice; if a tax of the product is included in its price, use one "
+                        "that is not.",
+                        credit=entry.grant_id.name,
+                        amount=self.currency_id.format(-entry.amount),
+                        statement=self.name,
+                    )
+                )
+        return super()._check_invoice(move)
+
+    def _release_invoice(self):
+        """Give the credit back that a cancelled or deleted invoice used."""
+        # sudo: whoever deletes an invoice need not be a billing user
+        self.sudo().credit_entry_ids.filtered(lambda entry: entry.kind == "used")._release()
+        return super()._release_invoice()

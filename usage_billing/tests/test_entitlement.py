@@ -1,0 +1,145 @@
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import jsonschema
+from freezegun import freeze_time
+
+from odoo import fields
+from odoo.tests import tagged
+
+from odoo.addons.usage_connector_base.tests.common_query import QueryCommon
+
+from .common import UsageBillingCommon
+
+ENTITLEMENTS = "/usage/v1/entitlements/"
+BALANCES = "/usage/v1/balances/"
+
+
+@tagged("post_install", "-at_install")
+class TestEntitlements(QueryCommon, UsageBillingCommon):
+    """What a product is told before it serves a request. A token costs 0.50; 100 are included."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.line = cls.subscription.line_ids
+        cls.line.included_quantity = 100
+
+    def setUp(self):
+        super().setUp()
+        self.registry.clear_cache()  # another test may have asked within the same half minute
+
+    def entitlement(self, account="acme"):
+        return self.answer(f"{ENTITLEMENTS}{account}")["entitlements"]
+
+    def use_now(self, tokens):
+        self.use(tokens, fields.Datetime.now() - timedelta(minutes=1))
+
+    def test_what_is_used_included_and_left(self):
+        self.use_now(30)
+        [told] = self.entitlement()
+        _start, end = self.subscription._period(self.subscription._period_index(fields.Datetime.now()))
+        self.assertEqual(told["resets_at"], f"{end.isoformat()}Z")
+        told.pop("resets_at")
+        self.assertEqual(
+            told,
+            {
+                "meter": self.meter.code,
+                "unit": self.meter.unit_name,
+                "allowed": True,
+                "used": "30",
+                "included": "100",
+                "remaining": "70",
+                "overage": "billed",
+            },
+        )
+
+    def test_usage_is_read_anew_each_time(self):
+        self.assertEqual(self.entitlement()[0]["used"], "0")
+        self.use_now(7)
+        self.assertEqual(self.entitlement()[0]["used"], "7")
+
+    def test_beyond_what_is_included(self):
+        self.use_now(130)
+        self.assertEqual([self.entitlement()[0][name] for name in ("remaining", "allowed")], ["0", True])
+        self.line.at_included_end = "stop"
+        self.registry.clear_cache()
+        told = self.entitlement()[0]
+        self.assertEqual([told[name] for name in ("remaining", "allowed", "overage")], ["0", False, "stopped"])
+
+    def test_accounts_of_a_customer_share(self):
+        self._account("acme-eu", self.customer)
+        self.use_now(30)
+        self.use(20, fields.Datetime.now() - timedelta(minutes=1), subject="acme-eu")
+        self.assertEqual(self.entitlement("acme-eu")[0]["used"], "50")
+
+    def test_without_a_subscription_nothing_is_promised(self):
+        self._account("stranger", self.env["res.partner"].create({"name": "Stranger"}))
+        self._account("nobody", self.env["res.partner"])
+        self.assertEqual((self.entitlement("stranger"), self.entitlement("nobody")), ([], []))
+
+    def test_unknown_accounts_and_other_sources(self):
+        stranger = self.new_key(self._source("other-cloud"))
+        for path in (ENTITLEMENTS, BALANCES):
+            with self.subTest(path):
+                self.assertRefused(self.get(f"{path}unheard-of"), 404, "account_unknown")
+                self.assertRefused(self.get(f"{path}acme", key=stranger), 404, "account_unknown")
+
+    def test_a_key_is_needed(self):
+        self.assertNeedsKey(f"{ENTITLEMENTS}acme")
+
+    def test_balances(self):
+        grant = self.credit(10)
+        self.use_now(106)
+        self.subscription._ensure_statements(fields.Datetime.now())
+        told = self.answer(f"{BALANCES}acme")
+        self.assertEqual(
+            told,
+            {
+                "account": "acme",
+                "balances": [
+                    {
+                        "currency": self.company.currency_id.name,
+                        "balance": "10.00",
+                        "live_balance": "7.00",
+                        "grants": [
+                            {
+                                "id": grant.name,
+                                "granted": "10.00",
+                                "balance": "10.00",
+                                "live_balance": "7.00",
+                                "effective_at": "2025-01-01T00:00:00Z",
+                                "expires_at": None,
+                            }
+                        ],
+                    }
+                ],
+            },
+        )
+
+    def test_answers_are_as_described(self):
+        document = self.env["usage.query"]._openapi("https://odoo.example.com")
+        self.credit(10, expires_at="2099-01-01 00:00:00")
+        self.use_now(6)
+        for path, name in ((ENTITLEMENTS, "Entitlements"), (BALANCES, "Balances")):
+            schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+            jsonschema.Draft202012Validator(schema).validate(self.answer(f"{path}acme"))
+            self.assertIn(f"{path}{{account}}", document["paths"])
+        refused = json.loads(self.get(f"{BALANCES}unheard-of").text)
+        schema = {"$ref": "#/components/schemas/Error", "components": document["components"]}
+        jsonschema.Draft202012Validator(schema).validate(refused)
+
+    def test_the_readme_tells_of_both(self):
+        readme = (Path(__file__).parents[1] / "readme/USAGE.md").read_text()
+        for path in (ENTITLEMENTS, BALANCES):
+            self.assertIn(f"GET {path}{{account}}", readme)
+
+    def test_the_period_is_the_subscriptions(self):
+        """In a period that has begun an hour ago, usage of the one before does not count."""
+        self.use(5, datetime(2025, 4, 30, 23))
+        self.use(3, datetime(2025, 5, 1, 0, 30))
+        with freeze_time("2025-05-01 01:00:00"):
+            sender = self.source._as_sender()
+            told = self.env["usage.entitlement"]._entitlements(sender, "acme")["entitlements"][0]
+        self.assertEqual((told["used"], told["resets_at"]), ("3", "2025-06-01T00:00:00Z"))
