@@ -15,6 +15,7 @@
         "wizards/usage_statement_prepare_views.xml",
         "wizards/usage_statement_reject_views.xml",
         "views/usage_charge_views.xml",
+        "views/usage_event_views.xml",
         "views/usage_reconciliation_views.xml",
         "views/usage_statement_views.xml",
         "views/usage_subscription_views.xml",

@@ -23,4 +23,6 @@ from . import (
     account_move_credit,
     usage_entitlement,
     usage_query,
+    usage_event,
+    usage_retention,
 )

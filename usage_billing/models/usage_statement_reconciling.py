@@ -74,11 +74,21 @@ class UsageStatement(models.Model):
             for charge in charges
         ]
         by_hour = self.env["usage.aggregate"]._quantities(windows)
-        from_events = self.env["usage.aggregate"]._quantities_from_events(windows)
+        from_events = self._quantities_from_events(charges, windows, by_hour)
         amounts = charges._billed_amounts()
         return [
             charge._reconciliation_vals(*quantities, *amounts.get(charge, (0.0, 0.0)))
             for charge, *quantities in zip(charges, from_events, by_hour, strict=True)
+        ]
+
+    def _quantities_from_events(self, charges, windows, by_hour):
+        """Return what the events say; the hourly usage speaks for those whose retention has ended."""
+        aggregates = self.env["usage.aggregate"]
+        gone_before = aggregates._replayable_from()
+        quantities = aggregates._quantities_from_events(windows)
+        return [
+            hourly if gone_before and charge.usage_start < gone_before else quantity
+            for charge, quantity, hourly in zip(charges, quantities, by_hour, strict=True)
         ]
 
     def _reconcile_later(self):

@@ -21,6 +21,7 @@ from . import (
     test_price,
     test_rating,
     test_reconciliation,
+    test_retention,
     test_separation,
     test_settings,
     test_statement,

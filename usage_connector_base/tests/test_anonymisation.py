@@ -5,6 +5,7 @@ from odoo import fields
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import tagged
 
+from odoo.addons.usage_connector_base.aggregations import Window
 from odoo.addons.usage_connector_base.models import usage_anonymisation
 
 from .common import UsageCommon
@@ -266,7 +267,8 @@ class TestDoing(AnonymisationCommon):
 
     def _from_events(self, meters):
         window = self.hour, self.hour + timedelta(hours=1)
-        return [self.env["usage.aggregate"]._quantity_from_events(self.account, meter, *window) for meter in meters]
+        windows = [Window.over(meter, self.account, *window) for meter in meters]
+        return self.env["usage.aggregate"]._quantities_from_events(windows)
 
     def test_repetitions_are_still_known(self):
         self.send(("a", "ann"))
