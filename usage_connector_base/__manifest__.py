@@ -28,6 +28,7 @@
         "views/usage_meter_version_views.xml",
         "views/usage_meter_views.xml",
         "views/usage_aggregate_views.xml",
+        "views/usage_drift_views.xml",
         "views/usage_event_views.xml",
         "views/usage_batch_views.xml",
         "views/usage_exception_views.xml",

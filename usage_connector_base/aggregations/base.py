@@ -17,7 +17,16 @@ When a window is read, an event in an hour that the window cuts is a row with th
 from odoo.tools import SQL
 
 DECIMALS = 12  # places of a quantity that is the result of a division
-COLUMNS = ("quantity", "event_count", "total", "first_time", "last_time", "last_event_id", "last_value")
+# Columns of an hour, with their types.
+COLUMNS = {
+    "quantity": SQL("numeric"),
+    "event_count": SQL("integer"),
+    "total": SQL("numeric"),
+    "first_time": SQL("timestamp"),
+    "last_time": SQL("timestamp"),
+    "last_event_id": SQL("bigint"),
+    "last_value": SQL("numeric"),
+}
 # The value of the last of some rows with ``value``, ``time`` and ``id``.
 LAST_VALUE = SQL("(array_agg(value ORDER BY time DESC, id DESC))[1]")
 LAST_ID = SQL("(array_agg(id ORDER BY time DESC, id DESC))[1]")

@@ -17,6 +17,8 @@ from . import (
     usage_account_suggestion,
     usage_account_mapping,
     usage_batch,
+    usage_drift,
+    usage_drift_check,
     usage_event,
     usage_correction,
     usage_event_trace,

@@ -7,6 +7,7 @@ from odoo.exceptions import UserError
 from odoo.tools import SQL, format_datetime, groupby
 
 from ..aggregations import AGGREGATIONS
+from ..aggregations.base import COLUMNS
 from ..fields import EventReference
 from ..tools import read_committed_cursor
 from .usage_event import MAX_EVENTS
@@ -362,13 +363,13 @@ class UsageAggregate(models.Model):
         :param SQL condition: which of its events
         """
         for aggregation, own in groupby(definitions, key=lambda found: AGGREGATIONS[found.aggregation]):
-            columns = list(aggregation.columns())
+            columns = ["event_count", *aggregation.columns()]
             selects = [self._sql_hours_of(definition, columns, source, condition) for definition in own]
             self.env.cr.execute(
                 SQL(
                     """
                     INSERT INTO usage_aggregate AS a (source_id, company_id, account_id, meter_id, hour, dimensions,
-                        dimension_label, event_count, %s)
+                        dimension_label, %s)
                     %s
                     ON CONFLICT (account_id, meter_id, hour, md5(dimensions::text)) %s
                     """,
@@ -390,13 +391,16 @@ class UsageAggregate(models.Model):
         )
 
     def _sql_hours_of(self, definition, columns, source, condition):
-        """The hours that events make: source, company, account, meter, hour, dimensions, label, events, columns."""
+        """The hours that events make: source_id, company_id, account_id, meter_id, hour, dimensions, label and columns.
+
+        :param columns: names of columns; those that the aggregation does not fill are NULL
+        """
         aggregation = AGGREGATIONS[definition.aggregation]
-        expressions = aggregation.columns()
+        filled = {"event_count": SQL("count(*)"), **aggregation.columns()}
         return SQL(
             """
-            SELECT source_id, company_id, account_id, %(meter)s, hour, dimensions,
-                (SELECT string_agg(value, ' · ') FROM jsonb_each_text(dimensions)), count(*), %(columns)s
+            SELECT source_id, company_id, account_id, %(meter)s AS meter_id, hour, dimensions,
+                (SELECT string_agg(value, ' · ') FROM jsonb_each_text(dimensions)) AS label, %(columns)s
             FROM (
                 SELECT counted.* %(around)s
                 FROM (
@@ -410,7 +414,10 @@ class UsageAggregate(models.Model):
             GROUP BY source_id, company_id, account_id, hour, dimensions
             """,
             meter=self._meter_of(definition).id,
-            columns=COMMA.join(expressions[name] for name in columns),
+            columns=COMMA.join(
+                SQL("(%s)::%s AS %s", filled.get(name, SQL("NULL")), COLUMNS[name], SQL.identifier(name))
+                for name in columns
+            ),
             around=aggregation.around(),
             dimensions=self._sql_dimensions(definition),
             value=self._sql_value(definition),

@@ -18,15 +18,6 @@ from ..aggregations.window import floor_hour
 
 COMMA = SQL(", ")
 UNION_ALL = SQL(" UNION ALL ")
-TYPES = {
-    "quantity": SQL("numeric"),
-    "event_count": SQL("integer"),
-    "total": SQL("numeric"),
-    "first_time": SQL("timestamp"),
-    "last_time": SQL("timestamp"),
-    "last_event_id": SQL("bigint"),
-    "last_value": SQL("numeric"),
-}
 NAMES = COMMA.join(map(SQL.identifier, COLUMNS))
 
 
@@ -203,7 +194,7 @@ class UsageAggregate(models.Model):
         :param SQL event_count: 1, or 0 for an event that is only read for what lasts of it
         """
         filled = {"event_count": event_count, **aggregation.of_event()}
-        types = {**TYPES, "last_value": SQL("text")} if not aggregation.merges_hours else TYPES
+        types = COLUMNS if aggregation.merges_hours else {**COLUMNS, "last_value": SQL("text")}
         return COMMA.join(
             SQL("(%s)::%s AS %s", filled.get(name, SQL("NULL")), types[name], SQL.identifier(name)) for name in COLUMNS
         )

@@ -22,6 +22,7 @@ from . import (
     test_delivery_signing,
     test_delivery_transport,
     test_envelope,
+    test_drift,
     test_event,
     test_exception,
     test_facts,

@@ -25,6 +25,8 @@ RIGHTS = {
     "usage.correction": {"viewer": "r", "operator": "r", "admin": "r", "ingestion": "", "employee": ""},
     "usage.exception": {"viewer": "r", "operator": "rw", "admin": "rw", "ingestion": "", "employee": ""},
     "usage.aggregate": {"viewer": "r", "operator": "r", "admin": "r", "ingestion": "", "employee": ""},
+    "usage.drift": {"viewer": "r", "operator": "r", "admin": "r", "ingestion": "", "employee": ""},
+    "usage.drift.check": {"viewer": "r", "operator": "rc", "admin": "rc", "ingestion": "", "employee": ""},
     "usage.account.assignment": {"viewer": "r", "operator": "rwcu", "admin": "rwcu", "ingestion": "", "employee": ""},
     "usage.account.alias": {"viewer": "r", "operator": "rwcu", "admin": "rwcu", "ingestion": "", "employee": ""},
     "usage.account.merge": {"viewer": "", "operator": "rwcu", "admin": "rwcu", "ingestion": "", "employee": ""},
