@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 description of all routes, made from the tables that the code itself works with."""
 
+from ..ingestion import corrections, summaries
 from ..ingestion.envelope import BATCH, PLAIN, SINGLE
 from ..ingestion.facts import MAX_IDENTIFIER, REJECTIONS
 from .questions import DEFAULT_LIMIT, MAX_LIMIT, PARAMETERS, REQUIRED
@@ -21,18 +22,20 @@ EVENT_STATES = {
     "counted": "Stored, and in the hourly usage of the customer.",
     "waiting": "Stored; it is counted within moments.",
     "held": "Stored; code says what it waits for.",
+    "voided": "Stored, and voided by the last of its corrections: it does not count.",
     "rejected": "Not stored, since it is malformed; code says why.",
     "deleted": "It was counted, and deleted when its retention ended.",
 }
 
 
-def document(url, version, outcomes, messages):
+def document(url, version, outcomes, messages, summary_messages):
     """The description as a dict of JSON.
 
     :param str url: address of the server, without a path
     :param str version: of the API's implementation
     :param outcomes: names of what may become of an event that was sent
     :param dict messages: text by code, of events that were stored or known, but not accepted
+    :param dict summary_messages: the same of summaries alone
     """
     return {
         "openapi": "3.1.0",
@@ -48,7 +51,7 @@ def document(url, version, outcomes, messages):
         "paths": _paths(),
         "components": {
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": _KEY_DESCRIPTION}},
-            "schemas": _schemas(outcomes, messages),
+            "schemas": _schemas(outcomes, messages, summary_messages),
         },
     }
 
@@ -108,6 +111,8 @@ def _paths():
     return {
         "/usage/v1/events": {"post": _post_events()},
         "/usage/v1/events/{id}": {"get": _get_event()},
+        "/usage/v1/corrections": {"post": _post_corrections()},
+        "/usage/v1/summaries": {"post": _post_summaries()},
         "/usage/v1/usage": {"get": _get_usage()},
         "/usage/v1/health": {"get": _get_health()},
         "/usage/v1/metrics": {"get": _get_metrics()},
@@ -127,13 +132,7 @@ def _post_events():
         "summary": "Send events",
         "description": "All are committed before the answer. `Content-Encoding: gzip` is accepted. A CloudEvent "
         "in binary mode is too: its attributes in `ce-` headers, its data in a body of JSON.",
-        "parameters": [
-            _header(
-                "X-Usage-Environment", "Refuse the request unless the source is of this environment.", _ENVIRONMENT
-            ),
-            _header("X-Correlation-Id", "Kept with the batch, to find it again.", {"type": "string"}),
-            _header("traceparent", "W3C Trace Context; kept when there is no X-Correlation-Id.", {"type": "string"}),
-        ],
+        "parameters": _SENDING,
         "requestBody": {
             "required": True,
             "content": {
@@ -146,12 +145,39 @@ def _post_events():
     }
 
 
+def _post_corrections():
+    return {
+        "operationId": "postCorrections",
+        "tags": ["Events"],
+        "summary": "Void or amend events",
+        "description": "What was sent stays as it was; the correction says what counts instead. All are committed "
+        "before the answer, and each is carried out once, however often it is sent. `Content-Encoding: gzip` is "
+        "accepted.",
+        "parameters": _SENDING,
+        "requestBody": _one_or_list("Correction", "Corrections"),
+        "responses": _responses("What became of each correction.", _json_content("CorrectionJudgement"), KEY + BODY),
+    }
+
+
+def _post_summaries():
+    return {
+        "operationId": "postSummaries",
+        "tags": ["Events"],
+        "summary": "Send quantities of windows",
+        "description": "For platforms that add up by themselves. A higher sequence replaces what was sent of the same "
+        "window. All are committed before the answer. `Content-Encoding: gzip` is accepted.",
+        "parameters": _SENDING,
+        "requestBody": _one_or_list("Summary", "Summaries"),
+        "responses": _responses("What became of each summary.", _json_content("SummaryJudgement"), KEY + BODY),
+    }
+
+
 def _get_event():
     return {
         "operationId": "getEvent",
         "tags": ["Events"],
-        "summary": "What became of an event",
-        "parameters": [_parameter("id", "path", "The event's id, percent-encoded.", _TEXT, required=True)],
+        "summary": "What became of an event or a summary",
+        "parameters": [_parameter("id", "path", _ID_DESCRIPTION, _TEXT, required=True)],
         "responses": _responses("The event.", _json_content("Event"), (*KEY, "event_unknown")),
     }
 
@@ -257,6 +283,20 @@ def _header(name, description, schema):
     return _parameter(name, "header", description, schema)
 
 
+# Headers of every route that takes what is sent.
+_SENDING = [
+    _header("X-Usage-Environment", "Refuse the request unless the source is of this environment.", _ENVIRONMENT),
+    _header("X-Correlation-Id", "Kept with the batch, to find it again.", {"type": "string"}),
+    _header("traceparent", "W3C Trace Context; kept when there is no X-Correlation-Id.", {"type": "string"}),
+]
+_ID_DESCRIPTION = "The event's id, or that of a summary as it was answered, percent-encoded."
+
+
+def _one_or_list(one, several):
+    """A body of JSON that holds one of something, or a list of them."""
+    return {"required": True, "content": {PLAIN: {"schema": {"anyOf": [_ref(several), _ref(one)]}}}}
+
+
 def _responses(description, content, codes, error=("Error", PLAIN)):
     """The answer of success, and of every refusal with its codes."""
     success = {"description": description, "content": content} if content else {"description": description}
@@ -297,13 +337,29 @@ _DIMENSIONS = {"type": "object", "description": "Values of the meter's dimension
 _COUNT = {"type": "integer", "minimum": 0}
 
 
-def _schemas(outcomes, messages):
+def _schemas(outcomes, messages, summary_messages):
+    correction_codes = {**messages, **REJECTIONS, **corrections.REJECTIONS}
+    summary_codes = {
+        **{code: messages[code] for code in ("account_unmapped", "account_inactive", "meter_unknown")},
+        **{code: REJECTIONS[code] for code in _OF_SUMMARIES},
+        **summary_messages,
+        **summaries.REJECTIONS,
+    }
     return {
         "CloudEvent": _cloud_event(),
         "Events": _object({"events": _list_of("CloudEvent")}, ["events"]),
         "Judgement": _judgement(outcomes),
         "Verdict": _verdict(outcomes, {**messages, **REJECTIONS}),
-        "Event": _event({**messages, **REJECTIONS}),
+        "Event": _event(_all_codes(messages, summary_messages)),
+        "Correction": _correction(),
+        "Corrections": _object({"corrections": _list_of("Correction")}),
+        "CorrectionJudgement": _judgement(outcomes, "corrections", "CorrectionVerdict"),
+        "CorrectionVerdict": _verdict(outcomes, correction_codes),
+        "EventCorrection": _event_correction(),
+        "Summary": _summary(),
+        "Summaries": _object({"summaries": _list_of("Summary")}),
+        "SummaryJudgement": _judgement(outcomes, "summaries", "SummaryVerdict", "Every summary, in their order."),
+        "SummaryVerdict": _summary_verdict(outcomes, summary_codes),
         "EventCount": _event_count(),
         "Exception": _exception(),
         "Usage": _usage(),
@@ -331,9 +387,9 @@ def _cloud_event():
     return {**_object(properties, ["id", "type", "subject"]), "description": "CloudEvents 1.0, in JSON."}
 
 
-def _judgement(outcomes):
-    events = {**_list_of("Verdict"), "description": "Every event that is not accepted."}
-    return _object({"batch": _COUNT, **dict.fromkeys(outcomes, _COUNT), "events": events})
+def _judgement(outcomes, name="events", verdict="Verdict", description="Every one that is not accepted."):
+    judged = {**_list_of(verdict), "description": description}
+    return _object({"batch": _COUNT, **dict.fromkeys(outcomes, _COUNT), name: judged})
 
 
 def _verdict(outcomes, codes):
@@ -346,6 +402,81 @@ def _verdict(outcomes, codes):
             "message": _TEXT,
         }
     )
+
+
+# Codes of events that summaries have too.
+_OF_SUMMARIES = (
+    *("not_an_object", "time_in_future", "time_too_old", "reference_invalid", "data_too_large", "character_invalid"),
+    *("value_missing", "value_not_number", "value_negative", "value_out_of_range", "dimension_invalid"),
+)
+
+
+def _all_codes(messages, summary_messages):
+    return {**messages, **summary_messages, **REJECTIONS, **corrections.REJECTIONS, **summaries.REJECTIONS}
+
+
+def _correction():
+    properties = {
+        "id": {**_IDENTIFIER, "description": "Of the correction: it is carried out once per source."},
+        "action": _enum({"void": "Nothing counts instead.", "amend": "The event counts as it is said here."}),
+        "event": {**_IDENTIFIER, "description": "The id of the event; of a summary, to void it."},
+        "reason": {"type": "string", "minLength": 1, "description": "Why, for the people who read it later."},
+        "data": {"type": ["object", "null"], "description": "All data of the event, as an amendment says it anew."},
+        "time": {**_MOMENT, "type": ["string", "null"]},
+        "subject": _REFERENCE,
+        "type": _REFERENCE,
+        "tenant": _REFERENCE,
+        "subscription": _REFERENCE,
+        "user": _REFERENCE,
+    }
+    description = "An amendment says what changes; what it leaves out stays."
+    return {**_object(properties, ["id", "action", "event", "reason"]), "description": description}
+
+
+def _event_correction():
+    superseded = _object({"type": _TEXT, "time": _MOMENT, "account": _TEXT, "data": {"type": "object"}})
+    return _object(
+        {
+            "id": {"type": ["string", "null"], "description": "The sender's id of the correction."},
+            "action": _enum(
+                {
+                    "void": "Nothing counted instead.",
+                    "amend": "What was said anew counted instead.",
+                    "replace": "A summary with a higher sequence counted instead.",
+                }
+            ),
+            "reason": _TEXT,
+            "received_at": _MOMENT,
+            "batch": {"type": ["integer", "null"]},
+            "superseded": {
+                "anyOf": [superseded, {"type": "null"}],
+                "description": "What counted before; null when its retention has ended.",
+            },
+        }
+    )
+
+
+def _summary():
+    window = {**_MOMENT, "examples": ["2026-05-01T13:00:00Z"]}
+    properties = {
+        "account": {**_IDENTIFIER, "description": "Whose usage it is, as events name it in subject."},
+        "meter": {**_IDENTIFIER, "description": "Code of the meter that counts it."},
+        "start": {**window, "description": "Begin of the window, on the hour."},
+        "end": {**window, "description": "Its end, excluded: on the hour, 31 days later at most."},
+        "quantity": {"type": "number", "minimum": 0, "description": "In the meter's unit. Read exactly."},
+        "dimensions": {"type": ["object", "null"], "description": "Values of the meter's dimensions by name."},
+        "sequence": {"type": "integer", "minimum": 0, "description": "A higher one replaces what was sent before."},
+        "tenant": _REFERENCE,
+        "subscription": _REFERENCE,
+        "user": _REFERENCE,
+    }
+    return _object(properties, ["account", "meter", "start", "end", "quantity", "sequence"])
+
+
+def _summary_verdict(outcomes, codes):
+    window = {"type": ["string", "null"], "description": "Our id of the window: ask for it, or void it, by this."}
+    properties = {"index": _COUNT, "id": window, "outcome": _enum(outcomes), "code": _enum(codes), "message": _TEXT}
+    return _object(properties, ["index", "id", "outcome"])
 
 
 def _event(codes):
@@ -363,6 +494,8 @@ def _event(codes):
         "batch": batch,
         "meters": _list_of("EventCount"),
         "exceptions": _list_of("Exception"),
+        "summary": {"type": "object", "description": "Of a summary: what it says."},
+        "corrections": {**_list_of("EventCorrection"), "description": "Of a corrected event: the latest comes last."},
     }
     return _object(properties, ["id", "state", "exceptions"])
 

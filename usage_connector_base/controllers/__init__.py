@@ -1,1 +1,1 @@
-from . import compatible, events, lago, monitoring, openapi, openmeter, usage
+from . import compatible, corrections, events, lago, monitoring, openapi, openmeter, summaries, usage

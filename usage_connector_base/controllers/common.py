@@ -39,6 +39,9 @@ class SourceRequests:
     Not an ``http.Controller``: Odoo would merge all controllers that inherit from one.
     """
 
+    pipeline = "_ingest"  # the method of usage.ingestion that takes what is sent
+    kind = "events"  # what is sent, as the batch's record says
+
     def _answered(self, answer):
         """The response of ``answer(sender)``, or that of the refusal it raises."""
         try:
@@ -132,7 +135,7 @@ class SourceRequests:
 
     def _store(self, sender, events, described):
         try:
-            return self._in_transaction("_ingest", sender, events, **described)
+            return self._in_transaction(self.pipeline, sender, events, **described)
         except RecursionError as exc:  # read, but a few levels too deep to be written again
             raise Refusal(400, "invalid_json", "The body is nested too deeply.") from exc
 
@@ -145,6 +148,7 @@ class SourceRequests:
         headers = request.httprequest.headers
         correlation = headers.get("X-Correlation-Id") or headers.get("traceparent")
         return {
+            "kind": self.kind,
             "correlation_id": correlation and correlation[:255],
             "media_type": request.httprequest.mimetype[:255],
             "remote_addr": request.httprequest.remote_addr,

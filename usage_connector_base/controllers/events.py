@@ -1,7 +1,7 @@
 from odoo import http
 from odoo.http import request
 
-from ..ingestion import binary
+from ..ingestion import binary, facts
 from ..ingestion.envelope import Refusal
 from ..ingestion.facts import dump
 from .common import TAKES_EVENTS, SourceRequests
@@ -46,4 +46,5 @@ class UsageEventsController(SourceRequests, http.Controller):
         event = None if "\0" in event_id else query._event(sender, event_id)
         if not event:
             raise Refusal(404, "event_unknown", "No event with this id was received from this source.")
-        return request.make_json_response(event)
+        # Not make_json_response, which would write the exact numbers of the event's data as texts.
+        return request.make_response(facts.dump(event), [("Content-Type", "application/json; charset=utf-8")])

@@ -105,6 +105,30 @@ def parse(body, media_type):
     return _events_of(decode(body), media_type)
 
 
+def parse_list(body, media_type, name):
+    """Items of a body that holds one of them, or a list.
+
+    :param bytes body: JSON
+    :param str media_type: ``PLAIN``, without parameters
+    :param str name: of the list
+    :return: list of items, each whatever JSON value the sender put there
+    :raises Refusal: 400 not JSON or of another shape, 415 another media type
+
+    >>> parse_list(b'{"corrections": [{"id": "1"}]}', PLAIN, "corrections")
+    [{'id': '1'}]
+    >>> parse_list(b'{"id": "1"}', PLAIN, "corrections")
+    [{'id': '1'}]
+    """
+    if media_type != PLAIN:
+        raise Refusal(415, "unsupported_media_type", f"Content-Type must be {PLAIN}.")
+    content = decode(body)
+    if isinstance(content, dict):
+        items = content.get(name, [content])
+        if isinstance(items, list):
+            return items
+    raise Refusal(400, "invalid_body", f'The body must be {{"{name}": [...]}}, or one JSON object.')
+
+
 def decode(body):
     """The JSON value of a body, numbers exact.
 

@@ -23,6 +23,7 @@ MAX_DECIMALS = 18
 _COLUMNS = frozenset(("specversion", "id", "type", "subject", "time", "data", "tenant", "subscription", "user"))
 _TRANSPORT = frozenset(("datacontenttype", "traceparent", "tracestate", "correlationid"))
 _KNOWN = _COLUMNS | _TRANSPORT
+SUMMARY_TYPE = "usage.summary"  # of stored summaries, see :mod:`.summaries`: no event may have it
 _REFERENCES = ("tenant", "subscription", "user")
 _NO_REFERENCES = [None] * len(_REFERENCES)
 _REFERENCE_NAMES = frozenset(_REFERENCES)
@@ -33,6 +34,7 @@ REJECTIONS = {
     "specversion_unsupported": "specversion must be 1.0.",
     "id_invalid": "id must be a text of 1 to 255 characters.",
     "type_invalid": "type must be a text of 1 to 255 characters.",
+    "type_reserved": "usage.summary is no type of an event: send summaries to /usage/v1/summaries.",
     "subject_invalid": "subject, the account, must be a text of 1 to 255 characters.",
     "time_invalid": "time must be an RFC 3339 time with a zone, such as 2026-01-31T23:59:59Z.",
     "time_in_future": "time lies too far in the future: check the sender's clock.",
@@ -60,14 +62,16 @@ _encode_canonical = msgspec.json.Encoder(decimal_format="number", order="determi
 class Rejection(Exception):
     """An event that is not well-formed.
 
-    :param str code: a key of ``REJECTIONS``
+    :param str code: a key of ``texts``
     :param str detail: where and what, for the sender; the code's text when absent
     """
+
+    texts = REJECTIONS
 
     def __init__(self, code, detail=""):
         super().__init__(code)
         self.code = code
-        self.message = f"{REJECTIONS[code]} {detail}".strip()
+        self.message = f"{self.texts[code]} {detail}".strip()
 
 
 class Filter(NamedTuple):

@@ -30,6 +30,12 @@ class UsageBatch(models.Model):
     received_at = fields.Datetime(
         string="Received", readonly=True, required=True, index=True, help="When the request was answered (UTC)."
     )
+    kind = fields.Selection(
+        [("events", "Events"), ("corrections", "Corrections"), ("summaries", "Summaries")],
+        readonly=True,
+        default="events",
+        help="What was sent. The counts are of these.",
+    )
     correlation_id = fields.Char(readonly=True, help="X-Correlation-Id or traceparent of the request.")
     media_type = fields.Char(readonly=True)
     body_bytes = fields.Integer(readonly=True, help="Size of the request's body in bytes, after unpacking.")

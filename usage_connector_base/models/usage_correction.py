@@ -23,13 +23,12 @@ class UsageCorrection(models.Model):
     _name = "usage.correction"
     _description = "Usage Correction"
     _order = "id desc"
-    _rec_name = "correction_ref"
     _log_access = False  # written once, never changed
 
-    source_id = fields.Many2one("usage.source", readonly=True, required=True, index=True, ondelete="restrict")
+    source_id = fields.Many2one("usage.source", readonly=True, required=True, ondelete="restrict")
     company_id = fields.Many2one("res.company", readonly=True, required=True, index=True)
     batch_id = fields.Many2one(
-        "usage.batch", string="Request", readonly=True, required=True, index=True, ondelete="restrict"
+        "usage.batch", string="Request", readonly=True, index="btree_not_null", ondelete="set null"
     )
     event_id = EventReference(
         string="Event", readonly=True, required=True, help="The stored event that does not count any more."
@@ -44,6 +43,10 @@ class UsageCorrection(models.Model):
         index=True,
         help="The event as it was first received, however often it was corrected since.",
     )
+    event_ref = fields.Char(related="event_id.event_id", string="Event ID", help="The sender's id of the event.")
+    account_id = fields.Many2one(related="event_id.account_id")
+    event_text = fields.Text(related="event_id.data_text", string="Superseded")
+    replacement_text = fields.Text(related="replacement_id.data_text", string="What Counts Instead")
     action = fields.Selection(
         list(ACTIONS.items()),
         readonly=True,
@@ -63,7 +66,14 @@ class UsageCorrection(models.Model):
         string="Other Attributes", readonly=True, help="What else the sender said of the correction."
     )
 
+    _source_ref = models.Index("(source_id, correction_ref)")
     _event_uniq = models.UniqueIndex("(event_id)", "This event was corrected already.")
+
+    @api.depends("action", "event_id")
+    def _compute_display_name(self):
+        labels = dict(self._fields["action"]._description_selection(self.env))
+        for correction in self:
+            correction.display_name = f"{labels[correction.action]}: {correction.event_ref}"
 
     # Facts: nothing is handed on to super, whoever asks.
     @api.model_create_multi

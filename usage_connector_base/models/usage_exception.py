@@ -7,6 +7,7 @@ from odoo.exceptions import UserError
 from odoo.tools import SQL
 
 from ..guard import is_unlocked, unlocked
+from ..ingestion import corrections, summaries
 from ..ingestion.envelope import PLAIN, parse
 from ..ingestion.facts import REJECTIONS
 
@@ -25,13 +26,14 @@ REFUSED_REASONS = {
 OPERATIONAL_REASONS = {
     "meter_unknown": "No meter counts this type of event",
     **REFUSED_REASONS,
-    **{code: text.rstrip(".") for code, text in REJECTIONS.items()},
+    **{code: text.rstrip(".") for code, text in (REJECTIONS | corrections.REJECTIONS | summaries.REJECTIONS).items()},
 }
 MAX_PAYLOAD = 64 * 1024  # characters kept of an event that could not be stored
 
 # What happened and how it was settled, which people do not edit: see ``guard``.
 FACTS = {
     *("source_id", "company_id", "reason", "category", "state", "digest", "account_id", "batch_id", "event_type"),
+    "kind",
     *("event_ref", "message", "payload", "other_payload", "occurrence_count", "first_seen", "last_seen"),
     *("resolution", "resolved_by_id", "resolved_date"),
 }
@@ -73,6 +75,13 @@ class UsageException(models.Model):
     digest = fields.Char(required=True, readonly=True, help="What makes two occurrences the same exception.")
     account_id = fields.Many2one("usage.account", readonly=True, index="btree_not_null", ondelete="cascade")
     batch_id = fields.Many2one("usage.batch", string="First Batch", readonly=True, ondelete="set null")
+    kind = fields.Selection(
+        [("events", "Event"), ("corrections", "Correction"), ("summaries", "Summary")],
+        required=True,
+        readonly=True,
+        default="events",
+        help="What it was that could not be counted.",
+    )
     event_type = fields.Char(readonly=True)
     event_ref = fields.Char(string="Event ID", readonly=True)
     message = fields.Char(readonly=True, help="What was wrong, as it was answered to the sender.")
@@ -128,7 +137,7 @@ class UsageException(models.Model):
         """Record occurrences; one that is open already is counted on it.
 
         :param rows: list of dicts with source_id, company_id, reason, digest, and where known
-            account_id, batch_id, event_type, event_ref, message, payload, other_payload
+            account_id, batch_id, kind, event_type, event_ref, message, payload, other_payload
         """
         if not rows:
             return
@@ -141,17 +150,17 @@ class UsageException(models.Model):
             SQL(
                 """
                 INSERT INTO usage_exception AS x (
-                    source_id, company_id, reason, category, state, digest, account_id, batch_id, event_type,
+                    source_id, company_id, reason, category, state, digest, account_id, batch_id, kind, event_type,
                     event_ref, message, payload, other_payload, occurrence_count, owner_id,
                     first_seen, last_seen, create_date, write_date, create_uid, write_uid)
                 SELECT i.source_id, i.company_id, i.reason, i.category, 'open', i.digest, i.account_id, i.batch_id,
-                    i.event_type, i.event_ref, i.message, i.payload, i.other_payload, i.occurrences,
-                    s.owner_id,
+                    coalesce(i.kind, 'events'), i.event_type, i.event_ref, i.message, i.payload, i.other_payload,
+                    i.occurrences, s.owner_id,
                     now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC',
                     now() AT TIME ZONE 'UTC', %(uid)s, %(uid)s
                 FROM json_to_recordset(%(rows)s) AS i(source_id int, company_id int, reason text, category text,
-                    digest text, account_id int, batch_id int, event_type text, event_ref text, message text,
-                    payload text, other_payload text, occurrences int)
+                    digest text, account_id int, batch_id int, kind text, event_type text, event_ref text,
+                    message text, payload text, other_payload text, occurrences int)
                 JOIN usage_source s ON s.id = i.source_id
                 ON CONFLICT (source_id, reason, digest) WHERE state = 'open' DO UPDATE
                 SET occurrence_count = x.occurrence_count + excluded.occurrence_count, last_seen = excluded.last_seen

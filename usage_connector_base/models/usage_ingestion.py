@@ -126,14 +126,7 @@ class UsageIngestion(models.AbstractModel):
         :return: list of verdicts, and dict of index to fact
         """
         limits = self._limits()
-        meters = self.env["usage.meter"]
-        specs = {}
-
-        def meters_of(event_type):
-            if event_type not in specs:
-                specs[event_type] = meters._specs(sender.company_id, event_type)
-            return specs[event_type]
-
+        meters_of = self._meters_of(sender)
         verdicts, read = [ACCEPTED] * len(events), {}
         for index, event in enumerate(events):
             try:
@@ -141,6 +134,20 @@ class UsageIngestion(models.AbstractModel):
             except facts.Rejection as rejection:
                 verdicts[index] = Verdict("rejected", rejection.code, rejection.message)
         return verdicts, read
+
+    def _meters_of(self, sender):
+        """Function of an event type to what ingestion must know of the meters that count it."""
+        meters = self.env["usage.meter"]
+        specs = {}
+
+        def meters_of(event_type):
+            if event_type not in specs:
+                if event_type == facts.SUMMARY_TYPE:
+                    raise facts.Rejection("type_reserved")
+                specs[event_type] = meters._specs(sender.company_id, event_type)
+            return specs[event_type]
+
+        return meters_of
 
     def _limits(self):
         # sudo: the API user reads no settings; these two bound what it may send
@@ -279,10 +286,19 @@ class UsageIngestion(models.AbstractModel):
 
         :return: list of SQL that remains to be executed, together with the batch's own
         """
+        return self._store_keys(batch_id, fresh) + self._store_facts(sender, batch_id, fresh, accounts)
+
+    def _store_keys(self, batch_id, fresh):
+        """Write the keys of whatever has a key and a fingerprint: as :meth:`_store`."""
         # In the order of their keys, so that two batches with the same ids never wait for one another.
         ordered = sorted(fresh.items(), key=lambda item: item[1].key)
         first_id = batch_id * MAX_EVENTS
         keys = [(fact.key, fact.fingerprint, str(first_id + index)) for index, fact in ordered]
+        return self._write(KEY_COLUMNS, keys)
+
+    def _store_facts(self, sender, batch_id, fresh, accounts):
+        """Write the facts, without their keys: as :meth:`_store`."""
+        first_id = batch_id * MAX_EVENTS
         now = str(fields.Datetime.now())
         common = (str(batch_id), str(sender.source_id), str(sender.company_id), now)
         events = [
@@ -301,7 +317,7 @@ class UsageIngestion(models.AbstractModel):
             )
             for index, fact in fresh.items()
         ]
-        return self._write(KEY_COLUMNS, keys) + self._write(EVENT_COLUMNS, events)
+        return self._write(EVENT_COLUMNS, events)
 
     def _write(self, target, rows):
         """Rows into a table: many at once, few by a statement for the caller to execute.
@@ -325,6 +341,7 @@ class UsageIngestion(models.AbstractModel):
             "company_id": sender.company_id,
             "user_id": sender.user_id,
             "key_id": sender.key_id,
+            "kind": "events",
             "received_at": fields.Datetime.now(),
             "event_count": event_count,
             **{f"{outcome}_count": counts.get(outcome, 0) for outcome in OUTCOMES},
@@ -374,12 +391,18 @@ class UsageIngestion(models.AbstractModel):
         return row
 
     def _stored_payload(self, sender, event_id):
-        """JSON of the event that is stored under an id, None when its retention has ended."""
+        """JSON of the event that is stored under an id as it was last amended, None when its retention has ended."""
         query = SQL(
             """
-            SELECT (jsonb_build_object('id', event_id, 'type', type, 'time', time, 'data', data)
-                || coalesce(attributes, '{}'))::text
-            FROM usage_event WHERE id = (SELECT event_id FROM usage_event_key WHERE key = %s)
+            SELECT (jsonb_build_object('id', e.event_id, 'type', type, 'time', time, 'data', data)
+                || coalesce(e.attributes, '{}'))::text
+            FROM usage_event_key k
+            LEFT JOIN LATERAL (
+                SELECT replacement_id FROM usage_correction
+                WHERE root_id = k.event_id AND replacement_id IS NOT NULL ORDER BY id DESC LIMIT 1
+            ) c ON true
+            JOIN usage_event e ON e.id = coalesce(c.replacement_id, k.event_id)
+            WHERE k.key = %s
             """,
             str(facts.event_key(sender.source_id, event_id)),
         )
@@ -399,11 +422,11 @@ class UsageIngestion(models.AbstractModel):
 
     # -- answering --------------------------------------------------------------------------
 
-    def _answer(self, batch_id, events, verdicts, counts):
+    def _answer(self, batch_id, events, verdicts, counts, name="events"):
         return {
             "batch": batch_id,
             **{outcome: counts[outcome] for outcome in OUTCOMES},
-            "events": [
+            name: [
                 {
                     "index": index,
                     "id": self._sent_id(events[index]),

@@ -10,13 +10,15 @@ from ..aggregations.window import floor_hour
 from ..contract import openapi
 from ..contract.questions import write_cursor
 from ..contract.windows import joined, split_hours, to_local
-from ..ingestion.envelope import Refusal
-from ..ingestion.facts import MAX_IDENTIFIER, event_key
+from ..ingestion.envelope import Refusal, decode
+from ..ingestion.facts import MAX_IDENTIFIER, SUMMARY_TYPE, event_key
+from ..ingestion.summaries import summary_key
 from .usage_aggregate_quantities import NAMES, UNION_ALL
-from .usage_aggregate_sql import SUMMARY_TYPE
 from .usage_batch import OUTCOMES
+from .usage_event import summary_label
 from .usage_exception import exception_digest
 from .usage_ingestion import MESSAGES
+from .usage_ingestion_summary import SUMMARY_MESSAGES
 
 NO_ROWS = SQL(
     "SELECT 0 AS number, 0 AS account_id, '{}'::jsonb AS dimensions, 0::numeric AS quantity, 0 AS event_count "
@@ -42,7 +44,7 @@ class UsageQuery(models.AbstractModel):
         :return: dict of JSON
         """
         version = Manifest.for_addon("usage_connector_base")["version"]
-        return openapi.document(url, version, OUTCOMES, MESSAGES)
+        return openapi.document(url, version, OUTCOMES, MESSAGES, SUMMARY_MESSAGES)
 
     # -- one event --------------------------------------------------------------------------
 
@@ -58,8 +60,9 @@ class UsageQuery(models.AbstractModel):
         exceptions = self._exceptions(sender, event_id, stored)
         if not stored:
             return self._rejected(event_id, exceptions) if exceptions else None
+        corrections = self._corrections(stored)
         if not stored["id"]:
-            return {"id": event_id, "state": "deleted", "exceptions": exceptions}
+            return {"id": event_id, "state": "deleted", "exceptions": exceptions, **corrections}
         meters = self._meters(sender, stored)
         return {
             "id": event_id,
@@ -69,7 +72,9 @@ class UsageQuery(models.AbstractModel):
             "received_at": _rfc3339(stored["received_at"]),
             "account": {"id": stored["account"], "customer_assigned": stored["customer_assigned"]},
             "batch": {"id": stored["batch_id"], "correlation_id": stored["correlation_id"]},
+            **({"summary": decode(stored["summary"].encode())} if stored["summary"] else {}),
             "meters": self._counts(stored, meters),
+            **corrections,
             "exceptions": exceptions,
             **self._event_details(stored, meters),
         }
@@ -85,36 +90,76 @@ class UsageQuery(models.AbstractModel):
         return {}
 
     def _stored(self, sender, event_id):
-        """The row of an event; its id is None when only its key outlived its retention."""
-        rows = self.env.execute_query_dict(
-            SQL(
-                """
-                SELECT e.id, e.batch_id, e.account_id, e.type, e.time, e.received_at, e.data ->> 'meter' AS summary_of,
-                    b.correlation_id, b.folded_at,
-                    a.external_id AS account, a.partner_id IS NOT NULL AS account_mapped,
-                    EXISTS (
-                        SELECT FROM usage_account_assignment s
-                        WHERE s.account_id = coalesce(a.payer_id, a.id) AND tsrange(s.date_from, s.date_to) @> e.time
-                    ) AS customer_assigned
-                FROM usage_event_key k
-                LEFT JOIN usage_event e ON e.id = k.event_id
-                LEFT JOIN usage_batch b ON b.id = e.batch_id
-                LEFT JOIN usage_account a ON a.id = e.account_id
-                WHERE k.key = %s
-                """,
-                event_key(sender.source_id, event_id),
-            )
+        """The row of an event that counts, or counted last; its id is None when only its key outlived its retention.
+
+        Beside its columns: ``root_id``, the row as it was first received, and ``voided``.
+        """
+        query = SQL(
+            """
+            SELECT e.id, e.batch_id, e.account_id, e.type, e.time, e.received_at, b.correlation_id, b.folded_at,
+                a.external_id AS account, a.partner_id IS NOT NULL AS account_mapped,
+                EXISTS (
+                    SELECT FROM usage_account_assignment s
+                    WHERE s.account_id = coalesce(a.payer_id, a.id) AND tsrange(s.date_from, s.date_to) @> e.time
+                ) AS customer_assigned,
+                CASE WHEN e.type = %(summary)s THEN e.data::text END AS summary, e.data ->> 'meter' AS summary_meter,
+                k.event_id AS root_id, c.id IS NOT NULL AND c.replacement_id IS NULL AS voided
+            FROM usage_event_key k
+            LEFT JOIN LATERAL (
+                SELECT id, event_id, replacement_id FROM usage_correction
+                WHERE root_id = k.event_id ORDER BY id DESC LIMIT 1
+            ) c ON true
+            LEFT JOIN usage_event e ON e.id = coalesce(c.replacement_id, c.event_id, k.event_id)
+            LEFT JOIN usage_batch b ON b.id = e.batch_id
+            LEFT JOIN usage_account a ON a.id = e.account_id
+            WHERE k.key = ANY(%(keys)s::uuid[]) ORDER BY k.key = %(first)s DESC
+            """,
+            summary=SUMMARY_TYPE,
+            keys=[event_key(sender.source_id, event_id), summary_key(sender.source_id, event_id)],
+            first=event_key(sender.source_id, event_id),
         )
+        rows = self.env.execute_query_dict(query)
         return rows[0] if rows else None
+
+    def _corrections(self, stored):
+        """What became of an event since it was first received, with what counted before each correction."""
+        query = SQL(
+            """
+            SELECT c.correction_ref AS id, c.action, c.reason, c.received_at, c.batch_id AS batch,
+                jsonb_build_object('type', e.type, 'time', to_json(e.time)::jsonb, 'account', a.external_id,
+                    'data', e.data)::text AS superseded
+            FROM usage_correction c
+            LEFT JOIN usage_event e ON e.id = c.event_id
+            LEFT JOIN usage_account a ON a.id = e.account_id
+            WHERE c.root_id = %s ORDER BY c.id
+            """,
+            stored["root_id"],
+        )
+        rows = self.env.execute_query_dict(query)
+        return {"corrections": [self._correction(row) for row in rows]} if rows else {}
+
+    def _correction(self, row):
+        superseded = decode(row["superseded"].encode())
+        if superseded["time"]:
+            superseded["time"] = f"{superseded['time']}Z"
+        return {
+            **row,
+            "received_at": _rfc3339(row["received_at"]),
+            "superseded": superseded if superseded["type"] else None,
+        }
 
     def _meters(self, sender, stored):
         # sudo: the API user reads no meters; the answer tells of those of its own company
         meters = self.env["usage.meter"].sudo()
-        if stored["type"] == SUMMARY_TYPE:
-            return meters.search([("company_id", "=", sender.company_id), ("code", "=", stored["summary_of"])])
+        if stored["voided"]:
+            return meters
+        if stored["summary"]:
+            return meters._of_summary(sender.company_id, stored["summary_meter"], stored["time"])
         return meters._of_event(sender.company_id, stored["type"], stored["time"])
 
     def _state(self, stored, meters):
+        if stored["voided"]:
+            return {"state": "voided"}
         held = "" if meters else "meter_unknown"
         if not held and not stored["customer_assigned"]:
             held = "account_inactive" if stored["account_mapped"] else "account_unmapped"
@@ -157,7 +202,7 @@ class UsageQuery(models.AbstractModel):
         """Exceptions of an event itself, and the open ones that hold it."""
         holding = [
             exception_digest(stored["account_id"]) if stored else None,
-            exception_digest(stored["type"]) if stored else None,
+            exception_digest(self._label(stored)) if stored else None,
         ]
         rows = self.env.execute_query_dict(
             SQL(
@@ -178,6 +223,10 @@ class UsageQuery(models.AbstractModel):
             )
         )
         return [self._exception(row) for row in rows]
+
+    def _label(self, stored):
+        """What an exception calls the events that wait for a meter as this one does."""
+        return summary_label(stored["summary_meter"]) if stored["summary"] else stored["type"]
 
     def _exception(self, row):
         times = {name: _rfc3339(row[name]) for name in ("first_seen", "last_seen")}

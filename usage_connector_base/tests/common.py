@@ -185,22 +185,49 @@ class UsageCommon(TransactionCase):
         return answer
 
     @classmethod
-    def _correct(cls, event_id, source=None):
-        """Void a stored event: the row that its correction leaves."""
-        cls.env.cr.execute(
-            SQL(
-                """
-                INSERT INTO usage_correction (source_id, company_id, batch_id, event_id, root_id, action, reason,
-                    user_id, received_at)
-                SELECT source_id, company_id, batch_id, id, id, 'void', 'Sent in error', %s, received_at
-                FROM usage_event WHERE source_id = %s AND event_id = %s
-                """,
-                cls.env.uid,
-                (source or cls.source).id,
-                event_id,
-            )
-        )
+    def correct(cls, *corrections, source=None, **request):
+        """Corrections through the pipeline, in the current transaction: the answer, as the sender gets it."""
+        return cls._sent("_correct", "corrections", corrections, source, request)
+
+    @classmethod
+    def summarize(cls, *summaries, source=None, **request):
+        """Summaries through the pipeline, in the current transaction: the answer, as the sender gets it."""
+        return cls._sent("_summarize", "summaries", summaries, source, request)
+
+    @classmethod
+    def _sent(cls, method, name, items, source, request):
+        sender = (source or cls.source)._as_sender()
+        sent = envelope.parse_list(to_json({name: items}), envelope.PLAIN, name)
+        cls.env.flush_all()
+        answer = getattr(cls.env(user=sender.user_id)["usage.ingestion"], method)(sender, sent, **request)
+        cls.env.flush_all()
         cls.env.invalidate_all()
+        return answer
+
+    @classmethod
+    def void(cls, correction_id, event_id, **values):
+        """A correction that voids an event."""
+        return {"id": correction_id, "action": "void", "event": event_id, "reason": "Sent in error", **values}
+
+    @classmethod
+    def amend(cls, correction_id, event_id, **changes):
+        """A correction that amends an event."""
+        return {"id": correction_id, "action": "amend", "event": event_id, "reason": "Measured wrong", **changes}
+
+    @classmethod
+    def summary(cls, quantity=1, start=0, hours=1, **values):
+        """A well-formed summary of the mapped account, which begins ``start`` hours after ``cls.hour``."""
+        summary = {
+            "account": "acme",
+            "meter": "tokens",
+            "start": cls.time(start * 60),
+            "end": cls.time((start + hours) * 60),
+            "quantity": quantity,
+            "dimensions": {"model": "large"},
+            "sequence": 1,
+            **values,
+        }
+        return {name: value for name, value in summary.items() if value is not None}
 
     @classmethod
     def fold(cls):
@@ -238,6 +265,11 @@ class UsageCommon(TransactionCase):
             (meter or self.meter).id,
         )
         return {row[:3]: row[3:] for row in self.env.execute_query(query)}
+
+    def corrections(self, *event_ids):
+        """Corrections of the events with these ids, in the order in which they came."""
+        domain = [("source_id", "=", self.source.id), ("event_ref", "in", event_ids)]
+        return self.env["usage.correction"].search(domain, order="id")
 
     def exceptions(self, **values):
         """Exceptions of the test's source whose fields have these values."""

@@ -35,6 +35,7 @@ RIGHTS = {
     "usage.account.mapping.line": {"viewer": "r", "operator": "rwc", "admin": "rwc", "ingestion": "", "employee": ""},
     "usage.customer.mixin": {"viewer": "", "operator": "", "admin": "", "ingestion": "", "employee": ""},
     "usage.account.map": {"viewer": "", "operator": "rwcu", "admin": "rwcu", "ingestion": "", "employee": ""},
+    "usage.correction.wizard": {"viewer": "", "operator": "rwcu", "admin": "rwcu", "ingestion": "", "employee": ""},
     "usage.key.wizard": {"viewer": "", "operator": "", "admin": "rwcu", "ingestion": "", "employee": ""},
     "usage.source.total": {"viewer": "r", "operator": "r", "admin": "r", "ingestion": "", "employee": ""},
     "usage.endpoint": {"viewer": "r", "operator": "r", "admin": "rwcu", "ingestion": "", "employee": ""},

@@ -55,6 +55,7 @@ class TestCompanies(UsageCommon):
             cls._correct("c", source)
             cls.ingest([cls.event("a"), cls.event("b", tokens="x")], source=source)
             source.with_user(cls.admin)._generate_key()
+            cls.correct(cls.void("v", "c"), source=source)
         cls.fold()
         cls._told(cls.company)
         cls._told(cls.other_company)

@@ -14,13 +14,15 @@ from odoo.tools import SQL
 from odoo.addons.usage_connector_base.controllers.common import ATTEMPTS
 from odoo.addons.usage_connector_base.guard import unlocked
 from odoo.addons.usage_connector_base.models.usage_aggregate import UsageAggregate
+from odoo.addons.usage_connector_base.models.usage_event import MAX_EVENTS
 from odoo.addons.usage_connector_base.tools import read_committed_cursor
 
-TABLES = ("usage_aggregate", "usage_exception", "usage_event", "usage_batch", "usage_account")
+TABLES = ("usage_aggregate", "usage_exception", "usage_correction", "usage_event", "usage_batch", "usage_account")
 
 
-@tagged("post_install", "-at_install")
-class TestConcurrency(BaseCase):
+class ConcurrencyCommon(BaseCase):
+    """A source and a meter that are committed, and threads with transactions of their own."""
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -55,8 +57,9 @@ class TestConcurrency(BaseCase):
             source = env["usage.source"].search([("code", "=", "concurrent")])
             env.cr.execute(
                 SQL(
-                    "DELETE FROM usage_event_key USING usage_event e WHERE e.id = usage_event_key.event_id "
-                    "AND e.source_id = ANY(%s)",
+                    "DELETE FROM usage_event_key USING usage_batch b WHERE usage_event_key.event_id / %s = b.id "
+                    "AND b.source_id = ANY(%s)",
+                    MAX_EVENTS,
                     source.ids,
                 )
             )
@@ -124,8 +127,9 @@ class TestConcurrency(BaseCase):
             )
             return env.execute_query(query)[0]
 
-    # -- tests ------------------------------------------------------------------------------
 
+@tagged("post_install", "-at_install")
+class TestConcurrency(ConcurrencyCommon):
     def test_the_same_batch_several_times_at_once(self):
         """Each event is stored by one of them, and is a duplicate to the others."""
         events = [self.event(n, subject=f"new {n % 5}") for n in range(40)]

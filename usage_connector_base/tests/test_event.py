@@ -153,8 +153,8 @@ class TestAppendOnly(UsageCommon):
                     records_as[name] = values[name]
 
     def test_corrections(self):
-        self._correct("a")
-        correction = self.env["usage.correction"].search([("source_id", "=", self.source.id)])
+        self.correct(self.void("v", "a"))
+        correction = self.corrections("a")
         for records in (correction, correction.sudo(), correction.with_user(self.admin).sudo()):
             with self.assertRaises(UserError):
                 records.create({"event_id": self.stored("a").id})
@@ -164,9 +164,15 @@ class TestAppendOnly(UsageCommon):
                 records.unlink()
 
     def test_a_row_is_corrected_once(self):
-        self._correct("a")
+        self.correct(self.void("v", "a"))
+        query = """
+            INSERT INTO usage_correction (source_id, company_id, event_id, root_id, action, reason, user_id,
+                received_at)
+            SELECT source_id, company_id, event_id, root_id, action, reason, user_id, received_at
+            FROM usage_correction WHERE event_id = %s
+        """
         with mute_logger("odoo.sql_db"), self.assertRaises(UniqueViolation), self.env.cr.savepoint():
-            self._correct("a")
+            self.env.cr.execute(query, [self.stored("a").id])
 
     def test_batches(self):
         batch = self.env["usage.batch"].search([("source_id", "=", self.source.id)])

@@ -2,6 +2,7 @@ from . import (
     base_partner_merge,
     usage_account_map,
     usage_account_merge,
+    usage_correction_wizard,
     usage_endpoint_secret_wizard,
     usage_key_wizard,
     usage_meter_reject,
