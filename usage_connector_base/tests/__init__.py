@@ -7,6 +7,7 @@ from . import (
     test_aggregations_api,
     test_account_mapping,
     test_account_suggestion,
+    test_bad_corrections,
     test_bad_input,
     test_batch,
     test_company,

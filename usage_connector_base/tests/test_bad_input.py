@@ -56,6 +56,7 @@ TABLE = [
     rejected("no type", {"type": None}, "type_invalid"),
     rejected("a type that is a boolean", {"type": True}, "type_invalid"),
     rejected("a type of 256 characters", {"type": "x" * 256}, "type_invalid"),
+    rejected("the type of summaries", {"type": "usage.summary"}, "type_reserved"),
     rejected("no subject", {"subject": None}, "subject_invalid"),
     rejected("an empty subject", {"subject": ""}, "subject_invalid"),
     rejected("a subject that is a number", {"subject": 4711}, "subject_invalid"),
