@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from .facts import Limits, Rejection
+from .facts import Rejection
 from .facts import _digest as digest
 from .facts import _fingerprint as fingerprint
 from .facts import _text as read_text
@@ -103,7 +103,7 @@ def amended_limits(correction, limits, time):
     """
     if correction.changes.get("time") is not None:
         return limits
-    return Limits(min(limits.earliest, time), max(limits.latest, time))
+    return limits._replace(earliest=min(limits.earliest, time), latest=max(limits.latest, time))
 
 
 def _event_id(correction):

@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from .facts import MAX_DIMENSION, SUMMARY_TYPE, Fact, Rejection
-from .facts import _check_value as check_value
+from .facts import MAX_DECIMALS, MAX_DIMENSION, MAX_QUANTITY, SUMMARY_TYPE, Fact, Rejection
 from .facts import _digest as digest
 from .facts import _fingerprint as fingerprint
 from .facts import _reference as read_reference
@@ -123,7 +122,7 @@ def read_summary(summary, limits):
     start, end = (_hour(summary.get(name), limits) for name in ("start", "end"))
     if not timedelta(0) < end - start <= MAX_WINDOW:
         raise SummaryRejection("window_invalid")
-    check_value(summary.get("quantity"), "It is quantity.")
+    _check_quantity(summary.get("quantity"))
     sequence = summary.get("sequence")
     if type(sequence) is not int or not 0 <= sequence <= MAX_SEQUENCE:  # a boolean is an int to Python
         raise SummaryRejection("sequence_invalid")
@@ -207,6 +206,18 @@ def _hour(value, limits):
     if moment.minute or moment.second or moment.microsecond:
         raise SummaryRejection("window_invalid")
     return moment
+
+
+def _check_quantity(value):
+    """As a value that an event brings."""
+    if value is None:
+        raise Rejection("value_missing", "It is quantity.")
+    if type(value) not in (int, Decimal):  # a boolean is an int to Python
+        raise Rejection("value_not_number", "It is quantity.")
+    if value < 0:
+        raise Rejection("value_negative", "It is quantity.")
+    if value >= MAX_QUANTITY or (type(value) is Decimal and value.as_tuple().exponent < -MAX_DECIMALS):
+        raise Rejection("value_out_of_range", "It is quantity.")
 
 
 def _dimensions(sent):

@@ -89,11 +89,14 @@ class UsageIngestion(models.AbstractModel):
                 verdicts[index] = Verdict("rejected", rejection.code, rejection.message)
         if read:
             meters = self._summed_meters(sender, {summary.meter for summary in read.values()})
+        additive = {}
         for index, summary in list(read.items()):
-            meter = meters.get(summary.meter)
+            meter, known = meters.get(summary.meter), (summary.meter, summary.start)
+            if meter and known not in additive:
+                additive[known] = meter._version_at(summary.start).aggregation in ADDITIVE
             if not meter:
                 verdicts[index] = NO_METER
-            elif meter._version_at(summary.start).aggregation not in ADDITIVE:
+            elif not additive[known]:
                 rejection = SummaryRejection("meter_not_additive", f"Meter {summary.meter}.")
                 verdicts[index] = Verdict("rejected", rejection.code, rejection.message)
                 del read[index]
