@@ -8,12 +8,15 @@ from odoo.tests import tagged
 
 from odoo.addons.usage_connector_base.contract import openapi, refusals
 from odoo.addons.usage_connector_base.contract.questions import PARAMETERS, REQUIRED
+from odoo.addons.usage_connector_base.ingestion import corrections, summaries
 from odoo.addons.usage_connector_base.ingestion.envelope import MEDIA_TYPES
 from odoo.addons.usage_connector_base.ingestion.facts import REJECTIONS
 from odoo.addons.usage_connector_base.models.usage_ingestion import MESSAGES
+from odoo.addons.usage_connector_base.models.usage_ingestion_summary import SUMMARY_MESSAGES
 
 from .common import OUTCOMES
 from .common_query import QueryCommon
+from .test_bad_corrections import CORRECTIONS, SUMMARIES
 
 ADDON = Path(__file__).parents[1]
 CONTROLLERS = "odoo.addons.usage_connector_base.controllers"
@@ -98,9 +101,9 @@ class TestOpenapi(QueryCommon):
     def test_examples_of_the_readme_conform(self):
         """The JSON of the README is what is taken, and what is answered."""
         blocks = (ADDON / "readme/API.md").read_text().split("```json\n")[1:]
-        event, status = (json.loads(block.partition("```")[0]) for block in blocks)
-        self.assertConforms("CloudEvent", event)
-        self.assertConforms("Event", status)
+        examples = [json.loads(block.partition("```")[0]) for block in blocks]
+        for name, example in zip(("CloudEvent", "Correction", "Summary", "Event"), examples, strict=True):
+            self.assertConforms(name, example)
 
     def test_every_code_of_an_event_is_described(self):
         for schema in ("Verdict", "Event"):
@@ -109,6 +112,52 @@ class TestOpenapi(QueryCommon):
                 self.assertIn(f"`{code}`", described)
         codes = self.document["components"]["schemas"]["Verdict"]["properties"]["code"]["enum"]
         self.assertEqual(set(codes), {*REJECTIONS, *MESSAGES})
+
+    def test_every_code_of_corrections_and_summaries_is_described(self):
+        """No code is answered that the description does not name: of all that each of them may be."""
+        schemas = self.document["components"]["schemas"]
+        codes = {
+            name: set(schemas[name]["properties"]["code"]["enum"]) for name in ("CorrectionVerdict", "SummaryVerdict")
+        }
+        self.assertEqual(codes["CorrectionVerdict"], {*REJECTIONS, *MESSAGES, *corrections.REJECTIONS})
+        self.assertLessEqual({*SUMMARY_MESSAGES, *summaries.REJECTIONS}, codes["SummaryVerdict"])
+        for name, table in (("CorrectionVerdict", CORRECTIONS), ("SummaryVerdict", SUMMARIES)):
+            self.assertLessEqual({bad.code for bad in table}, codes[name])
+        readme = (ADDON / "readme/API.md").read_text()
+        for code in (*SUMMARY_MESSAGES, *summaries.REJECTIONS, *corrections.REJECTIONS):
+            self.assertIn(f"`{code}`", readme)
+
+    def test_answers_to_corrections_and_summaries_conform(self):
+        self.ingest([self.event("a"), self.event("b")])
+        self.correct(self.void("v-1", "a"))
+        answer = self.correct(
+            self.void("v-1", "a"),
+            self.void("v-1", "b"),
+            self.amend("m-1", "b", subject="new"),
+            7,
+            self.void("v-2", "a"),
+        )
+        self.assertConforms("CorrectionJudgement", answer)
+        self.assertEqual(len(answer["corrections"]), 5)
+        answer = self.summarize(
+            self.summary(1), self.summary(1), self.summary(2), self.summary(hours=2), self.summary(meter="new"), 7
+        )
+        self.assertConforms("SummaryJudgement", answer)
+        self.assertEqual(len(answer["summaries"]), 6)
+        self.summarize(self.summary(2, sequence=2))
+        for event_id in ("a", "b", answer["summaries"][0]["id"], answer["summaries"][4]["id"]):
+            self.assertConforms("Event", self.answer(f"/usage/v1/events/{event_id}"))
+
+    def test_corrections_and_summaries_of_the_description_are_accepted(self):
+        self.ingest([self.event("a")])
+        for name, good, wrongs in (
+            ("Correction", self.amend("m", "a", data={}, time=None), ({"id": ""}, {"action": "x"}, {"reason": ""})),
+            ("Summary", self.summary(job="x"), ({"account": ""}, {"quantity": "1"}, {"sequence": -1}, {"start": 1})),
+        ):
+            self.assertConforms(name, good)
+            for wrong in wrongs:
+                with self.subTest(wrong), self.assertRaises(jsonschema.ValidationError):
+                    self.assertConforms(name, {**good, **wrong})
 
     def test_media_types_and_parameters(self):
         post = self.document["paths"]["/usage/v1/events"]["post"]
