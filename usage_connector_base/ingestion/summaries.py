@@ -9,7 +9,7 @@ from typing import NamedTuple
 from .facts import MAX_DECIMALS, MAX_DIMENSION, MAX_QUANTITY, SUMMARY_TYPE, Fact, Rejection
 from .facts import _digest as digest
 from .facts import _fingerprint as fingerprint
-from .facts import _reference as read_reference
+from .facts import _references as read_references
 from .facts import _text as read_text
 from .facts import _utc as read_utc
 
@@ -126,7 +126,7 @@ def read_summary(summary, limits):
     sequence = summary.get("sequence")
     if type(sequence) is not int or not 0 <= sequence <= MAX_SEQUENCE:  # a boolean is an int to Python
         raise SummaryRejection("sequence_invalid")
-    references = tuple(read_reference(summary, name) for name in _REFERENCES)
+    references = tuple(read_references(summary))
     attributes = {name: summary[name] for name in summary.keys() - {*_OWN, *_REFERENCES}} or None
     dimensions = _dimensions(summary.get("dimensions"))
     read = Summary(account, meter, start, end, summary["quantity"], dimensions, sequence, references, attributes)
