@@ -8,9 +8,8 @@ from odoo import api, models
 from odoo.tools import SQL
 
 from ..aggregations import AGGREGATIONS
-from ..ingestion.facts import MAX_DIMENSION, MAX_QUANTITY
+from ..ingestion.facts import MAX_DIMENSION, MAX_QUANTITY, SUMMARY_TYPE
 
-SUMMARY_TYPE = "usage.summary"  # type of the stored rows that are summaries: a window each, not an event
 SCALARS = SQL("('string', 'number', 'boolean')")
 AND = SQL(" AND ")
 

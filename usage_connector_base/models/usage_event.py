@@ -8,10 +8,11 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import SQL
 
+from ..aggregations import AGGREGATIONS
 from ..ingestion.facts import SUMMARY_TYPE
 
-# Aggregations that take summaries: their windows add up, or have a smallest and a largest.
-ADDITIVE = ("sum", "count", "min", "max")
+# Aggregations whose windows add up, or have a lowest and a highest.
+ADDITIVE = tuple(name for name, aggregation in AGGREGATIONS.items() if aggregation.takes_summaries)
 
 EVENT_TABLES = ("usage_event", "usage_event_key")
 MAX_EVENTS = 2**14  # in one batch, so that ids need no sequence: batch id × MAX_EVENTS + index

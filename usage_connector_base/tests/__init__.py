@@ -16,6 +16,7 @@ from . import (
     test_correction,
     test_correction_concurrency,
     test_correction_conflict,
+    test_correction_counts,
     test_correction_http,
     test_correction_wizard,
     test_delivery_addresses,

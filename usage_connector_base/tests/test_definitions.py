@@ -1,6 +1,7 @@
 """Counting by definitions: versions of a meter, filters, conversion, summaries, and trying them."""
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 
 from odoo.fields import Command
@@ -169,13 +170,15 @@ class TestVersions(AggregationCommon):
 class TestSummaries(AggregationCommon):
     """Windows that the sender counted, counted by the meter that they name."""
 
-    def summary(self, key, moment, quantity, **dimensions):
-        data = {"meter": self.meters[key].code, "quantity": quantity, "dimensions": dimensions, "sequence": 1}
-        return {**self.level(moment, 0), "type": "usage.summary", "data": data}
+    def window(self, meter, moment, quantity, **dimensions):
+        """A summary of one hour."""
+        end = moment + timedelta(hours=1)
+        moments = {"start": f"{moment.isoformat()}Z", "end": f"{end.isoformat()}Z"}
+        return {**self.summary(quantity, meter=meter, dimensions=dimensions), **moments}
 
     def test_beside_events(self):
         for key in ("count", "sum", "min", "max"):
-            self.ingest([self.summary(key, self.at(1), 7, zone="a")])
+            self.summarize(self.window(f"m_{key}", self.at(1), 7, zone="a"))
         self.send((self.at(1), 4, "a"), (self.at(2), 9, "b"))
         self.assertRead(self.at(0), self.at(24), count=7 + 2, sum=7 + 13, min=4, max=9)
         self.assertEqual(len(self.rows("sum")), 2, "the same hour and dimensions")
@@ -183,24 +186,27 @@ class TestSummaries(AggregationCommon):
         self.assertEqual(len(hour._event_ids()), 2)
 
     def test_only_the_meter_that_is_named(self):
-        self.ingest([self.summary("sum", self.at(1), 7)])
+        self.summarize(self.window("m_sum", self.at(1), 7))
         self.fold()
         self.assertRead(self.at(0), self.at(24), count=0, sum=7, min=0, max=0)
 
     def test_no_other_aggregation_counts_them(self):
-        self.ingest([self.summary(key, self.at(1), 7) for key in ("average", "latest", "unique_count")])
+        """Not even those that came before the meter did."""
+        others = ("average", "latest", "unique_count", "time_weighted")
+        answer = self.summarize(*[self.window(f"late_{key}", self.at(1), 7) for key in others])
+        self.assertEqual(answer["quarantined"], len(others))
+        self.meters = {key: self._meter(f"late_{key}", "level", aggregation=key, value_path="n") for key in others}
         self.fold()
-        self.assertRead(self.at(0), self.at(24), average=0, latest=0, unique_count=0)
+        self.assertRead(self.at(0), self.at(24), **dict.fromkeys(others, 0))
 
     def test_windows_that_cut_their_hour(self):
-        self.ingest([self.summary("sum", self.at(1), 7)])
+        self.summarize(self.window("m_sum", self.at(1), 7))
         self.fold()
         self.assertRead(self.at(0, 30), self.at(1, 30), sum=7)
         self.assertRead(self.at(1, 30), self.at(5), sum=0)
 
     def test_what_became_of_it(self):
-        summary = self.summary("sum", self.at(1), Decimal("7.50"), zone="a")
-        self.ingest([summary])
+        [summary] = self.summarize(self.window("m_sum", self.at(1), Decimal("7.50"), zone="a"))["summaries"]
         self.fold()
         answer = self.env["usage.query"]._event(self.source._as_sender(), summary["id"])
         self.assertEqual(
