@@ -7,6 +7,7 @@ from . import (
     test_credit_concurrency,
     test_credit_topup,
     test_entitlement,
+    test_correction,
     test_explanation,
     test_guard,
     test_invoice_changes,

@@ -394,14 +394,17 @@ class UsageIngestion(models.AbstractModel):
         """JSON of the event that is stored under an id as it was last amended, None when its retention has ended."""
         query = SQL(
             """
-            SELECT (jsonb_build_object('id', e.event_id, 'type', type, 'time', time, 'data', data)
-                || coalesce(e.attributes, '{}'))::text
+            SELECT (coalesce(e.attributes, '{}') || jsonb_strip_nulls(jsonb_build_object(
+                'id', e.event_id, 'type', e.type, 'subject', a.external_id, 'time', to_json(e.time) #>> '{}' || 'Z',
+                'tenant', e.tenant_ref, 'subscription', e.subscription_ref, 'user', e.user_ref
+            )) || jsonb_build_object('data', e.data))::text
             FROM usage_event_key k
             LEFT JOIN LATERAL (
                 SELECT replacement_id FROM usage_correction
                 WHERE root_id = k.event_id AND replacement_id IS NOT NULL ORDER BY id DESC LIMIT 1
             ) c ON true
             JOIN usage_event e ON e.id = coalesce(c.replacement_id, k.event_id)
+            JOIN usage_account a ON a.id = e.account_id
             WHERE k.key = %s
             """,
             str(facts.event_key(sender.source_id, event_id)),

@@ -37,6 +37,15 @@ class TestTakeReceived(UsageCommon):
         batch = correction.batch_id
         self.assertEqual((batch.user_id, batch.kind), (self.operator, "corrections"))
 
+    def test_what_is_stored_stands_beside_what_was_received(self):
+        """In the same form, so that what differs shows."""
+        stored = self.event("a", tenant="t", user="u", region="eu", time=self.time(7))
+        self.ingest([stored])
+        self.ingest([{**stored, "subject": "another"}])
+        conflict = self.conflict()
+        del stored["specversion"]
+        self.assertEqual(json.loads(conflict.other_payload), stored)
+
     def test_without_a_reason(self):
         self.ingest([self.event("a", tokens=1)])
         self.ingest([self.event("a", tokens=2)])
