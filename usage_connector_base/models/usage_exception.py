@@ -35,7 +35,7 @@ FACTS = {
     *("source_id", "company_id", "reason", "category", "state", "digest", "account_id", "batch_id", "event_type"),
     "kind",
     *("event_ref", "message", "payload", "other_payload", "occurrence_count", "first_seen", "last_seen"),
-    *("resolution", "resolved_by_id", "resolved_date"),
+    *("resolution", "resolved_by_id", "resolved_date", "replayed_payload"),
 }
 
 
@@ -323,14 +323,6 @@ class UsageException(models.Model):
         if not self.account_id:
             raise UserError(self.env._("None of these waits for a customer: choose exceptions of accounts."))
         return self.account_id.action_map()
-
-    def action_replay(self):
-        """Send rejected events through the pipeline again; those that pass are resolved."""
-        self._check_open()
-        for exception in self.filtered("payload"):
-            if exception.reason == "conflict":
-                continue
-            exception._replay()
 
     def _replay(self):
         """One rejected event once more, after its cause was mended."""

@@ -1,5 +1,6 @@
 """Fixtures for tests of usage: this addon's and those of the addons that build on it."""
 
+import base64
 from datetime import timedelta
 
 import msgspec
@@ -280,6 +281,19 @@ class UsageCommon(TransactionCase):
         """Stored events of the test's source with these ids."""
         domain = [("source_id", "=", self.source.id), ("event_id", "in", event_ids)]
         return self.env["usage.event"].search(domain)
+
+    @classmethod
+    def _imported(cls, source):
+        """A file of one event, imported for a source."""
+        content = f"id,subject,time,type\nfrom a file,acme,{cls.time()},file.row\n"
+        job = cls.env["usage.import"].create(
+            {"source_id": source.id, "file": base64.b64encode(content.encode()), "file_name": "usage.csv", "tz": "UTC"}
+        )
+        job.action_read_file()
+        job.action_start()
+        while job._step():
+            pass
+        return job
 
     @classmethod
     def _told(cls, company):

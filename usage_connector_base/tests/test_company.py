@@ -25,6 +25,12 @@ MODELS = (
     "usage.endpoint",
     "usage.delivery",
     "usage.delivery.attempt",
+    "usage.import",
+    "usage.replay",
+    "usage.replay.line",
+    "usage.import.column",
+    "usage.import.row",
+    "usage.import.mapping",
 )
 # For administrators alone: see test_delivery_endpoint and test_anonymisation
 ELSEWHERE = ("usage.endpoint.secret", "usage.anonymisation")
@@ -57,6 +63,9 @@ class TestCompanies(UsageCommon):
         cls.fold()
         cls._told(cls.company)
         cls._told(cls.other_company)
+        for source in (cls.source, cls.other_source):
+            cls._imported(source)
+            cls.env["usage.exception"].search([("source_id", "=", source.id), ("event_ref", "=", "b")]).action_replay()
         cls.env["usage.source.total"]._cron_total()
         cls.sources = cls.source | cls.other_source
         # Created for its second company after approving: back to one company.

@@ -24,6 +24,8 @@ class TestScreens(UsageCommon):
         )
         cls.fold()
         cls._told(cls.company)
+        cls._imported(cls.source)
+        cls.env["usage.exception"].search([("event_ref", "=", "d")]).action_replay()
         cls.actions = cls.env["ir.actions.act_window"].browse(
             cls.env["ir.model.data"]
             .search([("module", "=", ADDON), ("model", "=", "ir.actions.act_window")])
@@ -145,6 +147,14 @@ class TestScreens(UsageCommon):
             "action_replay",
             "action_ignore",
             "action_reopen",
+            "action_assign_to_me",
+            "action_correct",
+            "action_replay_alike",
+            "action_read_file",
+            "action_start",
+            "action_back",
+            "action_stop",
+            "action_continue",
         }
         for action in self.actions.filtered(lambda a: a.res_model.startswith("usage.") and a.target != "new"):
             for kind, view in self.views(action, self.viewer).items():
