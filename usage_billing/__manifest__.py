@@ -24,6 +24,7 @@
         "views/usage_credit_grant_views.xml",
         "views/usage_credit_entry_views.xml",
         "views/usage_credit_topup_views.xml",
+        "views/usage_simulation_views.xml",
         "views/account_move_views.xml",
         "views/res_partner_views.xml",
         "views/res_config_settings_views.xml",

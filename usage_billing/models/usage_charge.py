@@ -26,7 +26,13 @@ class UsageCharge(models.Model):
         "usage.subscription.line", readonly=True, required=True, index=True, ondelete="restrict"
     )
     price_id = fields.Many2one("usage.price", readonly=True, required=True, index=True, ondelete="restrict")
-    meter_id = fields.Many2one("usage.meter", readonly=True, required=True, index=True, ondelete="restrict")
+    meter_id = fields.Many2one(
+        "usage.meter",
+        readonly=True,
+        index=True,
+        ondelete="restrict",
+        help="Whose quantities are charged; empty for a fee that has none.",
+    )
     unit_name = fields.Char(related="meter_id.unit_name", string="Unit")
     product_id = fields.Many2one("product.product", readonly=True, required=True, index=True, ondelete="restrict")
     partner_id = fields.Many2one(
@@ -40,6 +46,7 @@ class UsageCharge(models.Model):
     )
     source_accounts = fields.Json(readonly=True, help="Ids of the accounts whose usage is charged.")
     quantity = Exact(readonly=True, help="What was used, in units of the meter.")
+    metered = fields.Char(readonly=True, help="What the meter counted, as exact text.")
     amount_unrounded = Exact(
         string="Unrounded",
         readonly=True,
@@ -84,23 +91,24 @@ class UsageCharge(models.Model):
     move_id = fields.Many2one(related="move_line_id.move_id", string="Invoice")
 
     _line_uniq = models.Constraint(
-        "UNIQUE(statement_id, subscription_line_id)", "A line of a subscription is charged once in a period."
+        "UNIQUE(statement_id, subscription_line_id, price_id)",
+        "A line of a subscription is charged once in a period for each version of its price.",
     )
     _move_line_uniq = models.UniqueIndex(
         "(move_line_id) WHERE move_line_id IS NOT NULL", "An invoice line bills one charge."
     )
 
-    @api.depends("meter_id", "statement_id")
+    @api.depends("meter_id", "price_id", "statement_id")
     def _compute_display_name(self):
         for charge in self:
-            charge.display_name = f"{charge.statement_id.name} · {charge.meter_id.name}"
+            charge.display_name = f"{charge.statement_id.name} · {charge.price_id._subject()}"
 
-    @api.depends("result", "unit_name")
+    @api.depends("result", "metered", "unit_name")
     @api.depends_context("lang")
     def _compute_exact(self):
         for charge in self:
             result = charge.result or {"quantity": "0", "unrounded": "0"}
-            quantity = format_number(charge.env, result["quantity"])
+            quantity = format_number(charge.env, charge._metered())
             charge.exact_quantity = f"{quantity} {charge.unit_name or ''}".strip()
             charge.exact_amount = format_amount(charge.env, result["unrounded"], charge.currency_id)
 
@@ -113,7 +121,8 @@ class UsageCharge(models.Model):
     @api.depends_context("lang")
     def _compute_explanation_html(self):
         for charge in self:
-            explanation = Explanation(charge.env, charge.currency_id, charge.unit_name or "")
+            tz = charge.statement_id.tz or "UTC"
+            explanation = Explanation(charge.env, charge.currency_id, charge.unit_name or "", tz)
             charge.explanation_html = explanation.render(charge.explanation) if charge.result else Markup()
 
     @api.depends("price_id.description", "subscription_line_id.included_quantity")
@@ -122,6 +131,14 @@ class UsageCharge(models.Model):
         for charge in self:
             included = (charge.definition or {}).get("included_quantity", 0)
             charge.price_description = charge.price_id._describe(float(included))
+
+    def _metered(self):
+        """Return what the meter counted, as exact text; what is priced may be something else."""
+        return self.metered or (self.result or {}).get("quantity", "0")
+
+    def _key(self):
+        """Return what tells the charges of a statement apart: line and version of its price."""
+        return self.subscription_line_id.id, self.price_id.id
 
     def _is_intact(self):
         """Say whether the stored result is still the one that was fingerprinted."""
@@ -132,10 +149,10 @@ class UsageCharge(models.Model):
     def _matches(self, vals_list):
         """Say whether one of ``vals_list`` would make this very charge again."""
         self.ensure_one()
-        names = ("fingerprint", "definition", "source_accounts", "usage_start", "usage_end")
-        line = self.subscription_line_id.id
+        names = ("fingerprint", "definition", "source_accounts", "usage_start", "usage_end", "metered")
         return any(
-            vals["subscription_line_id"] == line and all(self[name] == vals[name] for name in names)
+            (vals["subscription_line_id"], vals["price_id"]) == self._key()
+            and all(self[name] == vals[name] for name in names)
             for vals in vals_list
         )
 
@@ -162,7 +179,7 @@ class UsageCharge(models.Model):
 
         ``events`` is what all stored events come to, ``by_hour`` what the hourly usage says.
         """
-        charged = Decimal(self.result["quantity"])
+        charged = Decimal(self._metered())
         difference = self._amount_difference(invoiced, posted)
         same = events == by_hour == charged and self.currency_id.is_zero(difference)
         return {

@@ -16,9 +16,12 @@ class UsagePlan(models.Model):
         required=True,
         tracking=True,
         default=lambda self: self.env.company.currency_id,
-        help="Currency of the plan's prices, and of the invoices of those who subscribe to it.",
+        help="Currency of the plan's prices and of the invoices of those who subscribe to it, unless they choose "
+        "another one that the plan has prices in.",
     )
-    price_ids = fields.One2many("usage.price", "plan_id", string="Prices", copy=True)
+    price_ids = fields.One2many(
+        "usage.price", "plan_id", string="Prices", copy=True, domain=[("parent_id", "=", False)]
+    )
     subscription_ids = fields.One2many("usage.subscription", "plan_id", string="Subscriptions")
     subscription_count = fields.Integer(compute="_compute_subscription_count")
     active = fields.Boolean(default=True, tracking=True)
@@ -35,6 +38,22 @@ class UsagePlan(models.Model):
         )
         for plan in self:
             plan.subscription_count = counts.get(plan, 0)
+
+    def _prices_for(self, customer, currency):
+        """Return the first versions of the prices that a customer pays in a currency.
+
+        A price that was agreed on with the customer takes the place of those for everybody.
+        """
+        prices = self.price_ids.filtered(
+            lambda price: price.currency_id == currency
+            and not price.supersedes_id
+            and price.state != "withdrawn"
+            and price.partner_id in (customer, self.env["res.partner"])
+        )
+        agreed = prices.filtered("partner_id")
+        return prices.filtered(
+            lambda price: price.partner_id or not (price.meter_id and price.meter_id in agreed.meter_id)
+        )
 
     def copy_data(self, default=None):
         """A copy has a code of its own; its prices wait for approval."""

@@ -23,7 +23,7 @@ class UsageReconciliation(models.Model):
     )
     company_id = fields.Many2one("res.company", readonly=True, required=True, index=True)
     currency_id = fields.Many2one("res.currency", readonly=True, required=True)
-    meter_id = fields.Many2one("usage.meter", readonly=True, required=True, index=True, ondelete="restrict")
+    meter_id = fields.Many2one("usage.meter", readonly=True, index=True, ondelete="restrict")
     unit_name = fields.Char(related="meter_id.unit_name", string="Unit")
     product_id = fields.Many2one("product.product", readonly=True, required=True, index=True, ondelete="restrict")
     period_start = fields.Datetime(readonly=True, required=True, help="First instant of the charged usage (UTC).")

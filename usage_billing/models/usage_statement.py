@@ -190,7 +190,7 @@ class UsageStatement(models.Model):
         title = Markup("<h4>{}</h4><p class='text-muted'>{}</p>")
         for statement in self:
             parts = [
-                title.format(charge.meter_id.name, charge.price_description) + charge.explanation_html
+                title.format(charge.price_id._subject(), charge.price_description) + charge.explanation_html
                 for charge in statement.charge_ids
             ]
             statement.explanation_html = Markup().join(parts)

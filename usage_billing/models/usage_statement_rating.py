@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import contextmanager
+from decimal import Decimal
 
 from psycopg2 import OperationalError
 
@@ -12,7 +13,7 @@ from odoo.addons.usage_connector_base.aggregations import Window
 from odoo.addons.usage_connector_base.guard import unlocked
 
 from .. import rating
-from ..numbers import exact
+from ..rating.decimals import CONTEXT
 from .usage_statement import PREPARER, RATEABLE
 
 _logger = logging.getLogger(__name__)
@@ -55,16 +56,24 @@ class UsageStatement(models.Model):
         on. Statements that another transaction holds are left to it.
         """
         statements = self.try_lock_for_update().filtered(lambda statement: statement.state in RATEABLE)
-        windows = statements._windows()
-        keys = [(statement, line) for statement, lines in windows.items() for line in lines]
-        all_windows = [windows[statement][line] for statement, line in keys]
-        quantities = dict(zip(keys, self.env["usage.aggregate"]._quantities(all_windows), strict=True))
         calculated = {}
-        for statement, lines in windows.items():
+        for statement, items in statements._measured().items():
             with statement._blocking():
-                vals_list = [statement._charge_vals(*item, quantities[statement, item[0]]) for item in lines.items()]
-                calculated[statement] = vals_list
+                calculated[statement] = statement._all_charge_vals(items)
         self._store_charges(calculated, at)
+
+    def _measured(self):
+        """Return {statement: [(billed line, Window, quantity, records)]} of what was used."""
+        windows = self._windows()
+        keys = [(statement, billed) for statement, some in windows.items() for billed in some]
+        all_windows = [windows[statement][billed] for statement, billed in keys]
+        quantities = self.env["usage.aggregate"]._quantities(all_windows)
+        readings = [billed.terms.reading(window) for (_, billed), window in zip(keys, all_windows, strict=True)]
+        records = self.env["usage.reading"]._records(readings)
+        measured = {statement: [] for statement in windows}
+        for (statement, billed), *found in zip(keys, all_windows, quantities, records, strict=True):
+            measured[statement].append((billed, *found))
+        return measured
 
     @contextmanager
     def _blocking(self):
@@ -87,68 +96,89 @@ class UsageStatement(models.Model):
             self._block(reason)
 
     def _windows(self):
-        """Return {statement: {subscription line: Window}} of what is to be added up."""
+        """Return {statement: {Billed: Window}} of what is to be added up."""
         spans = self.subscription_id._spans()
         result = {}
         for statement in self:
-            lines = {
-                line: line._window(statement.period_start, statement.period_end)
+            billed = [
+                item
                 for line in statement.subscription_id.line_ids
-            }
+                for item in line._billed(statement.period_start, statement.period_end)
+            ]
             result[statement] = {
-                line: Window.within(line.meter_id, spans[statement.subscription_id], *bounds)
-                for line, bounds in lines.items()
-                if bounds
+                item: item.terms.window(spans[statement.subscription_id]) for item in billed
             }
         return result
 
-    def _charge_vals(self, line, window, quantity):
-        """Return the values of the charge for ``quantity`` (Decimal) of one line."""
-        self._check_line(line)
-        start, end = line._window(self.period_start, self.period_end)
-        definition = line._definition()
-        price = rating.parse_price(definition)
-        charge = rating.rate(price, rating.Usage(quantity=quantity), self._rating_currency())
+    def _all_charge_vals(self, items):
+        """Return the values of the charges of one statement; units of earlier versions fill tiers.
+
+        :param items: list of (Billed, Window, quantity, records), versions in their order
+        """
+        prior = {}
+        vals_list = []
+        for billed, window, quantity, records in items:
+            before = prior.get(billed.line, Decimal(0))
+            vals_list.append(self._charge_vals(billed, window, quantity, records, before))
+            prior[billed.line] = CONTEXT.add(before, quantity)
+        return vals_list
+
+    def _charge_vals(self, billed, window, quantity, records=(), prior=0):
+        """Return the values of the charge for what one line used under one version of its price.
+
+        :param Decimal quantity: what the meter counted
+        :param records: the same in pieces, where the price looks below the total
+        :param prior: units used in the period under earlier versions
+        """
+        line, price, terms = billed
+        self._check_billed(price)
+        definition = line._definition(price)
+        charge = self._charge(billed, rating.parse_price(definition), terms.usage(quantity, records, prior))
         return {
             "statement_id": self.id,
             "subscription_line_id": line.id,
-            "price_id": line.price_id.id,
-            "meter_id": line.meter_id.id,
-            "product_id": line.product_id.id,
+            "price_id": price.id,
+            "meter_id": price.meter_id.id,
+            "product_id": price.product_id.id,
             "partner_id": self.partner_id.id,
             "company_id": self.company_id.id,
             "currency_id": self.currency_id.id,
-            "usage_start": start,
-            "usage_end": end,
+            "usage_start": terms.start,
+            "usage_end": terms.end,
             "source_accounts": window.account_ids(),
             "definition": definition,
-            "quantity": charge.quantity,
+            "quantity": quantity,
+            "metered": rating.text(quantity),
             "amount_unrounded": charge.unrounded,
             "amount": float(charge.amount),
             "result": charge.as_dict(),
             "fingerprint": charge.fingerprint(),
         }
 
-    def _check_line(self, line):
+    def _charge(self, billed, price, usage):
+        """Return the ``rating.Charge`` of a usage, a fee in advance for the periods that are due."""
+        currency = self.currency_id._rating_currency(billed.price.rounding_mode)
+        if billed.price.model == "recurring" and billed.price.timing == "advance":
+            fees = billed.line._fees_due(billed, (self.period_start, self.period_end), usage)
+            return rating.rate_together(price, fees, currency)
+        return rating.rate(price, usage, currency)
+
+    def _check_billed(self, price):
         """Raise ``Blocked`` for a price without approval and for quantities that are not complete."""
-        if line.price_id.state != "approved":
+        if price.state != "approved":
             raise Blocked(
                 self.env._(
                     "The price of %s is not approved: have a second administrator approve it, then rate again.",
-                    line.meter_id.name,
+                    price._subject(),
                 )
             )
-        if line.meter_id.recount_pending:
+        if price.meter_id.recount_pending:
             raise Blocked(
                 self.env._(
                     "%s is new or was changed and its events are still being counted: rate again in a moment.",
-                    line.meter_id.name,
+                    price.meter_id.name,
                 )
             )
-
-    def _rating_currency(self):
-        currency = self.currency_id
-        return rating.Currency(currency.name, exact(currency.rounding).normalize())
 
     def _store_charges(self, calculated, at):
         """Store calculated charges: of all statements at once, or one by one where that fails.
@@ -190,8 +220,9 @@ class UsageStatement(models.Model):
     def _changes(self, vals_list):
         """Return the charges that are not what was calculated, and the values of those to make."""
         unchanged = self.charge_ids.filtered(lambda charge: charge._matches(vals_list))
-        kept = unchanged.subscription_line_id.ids
-        return self.charge_ids - unchanged, [vals for vals in vals_list if vals["subscription_line_id"] not in kept]
+        kept = {charge._key() for charge in unchanged}
+        missing = [vals for vals in vals_list if (vals["subscription_line_id"], vals["price_id"]) not in kept]
+        return self.charge_ids - unchanged, missing
 
     def _set_calculated(self, state, **vals):
         # Not tracked in the chatter: the approval log tells of it, and live figures change all day.

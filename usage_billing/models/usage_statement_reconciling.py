@@ -70,7 +70,12 @@ class UsageStatement(models.Model):
         spans = self.subscription_id._spans()
         charges = self.charge_ids
         windows = [
-            Window.within(charge.meter_id, spans[charge.subscription_id], charge.usage_start, charge.usage_end)
+            Window.within(
+                charge.meter_id,
+                spans[charge.subscription_id] if charge.meter_id else (),
+                charge.usage_start,
+                charge.usage_end,
+            )
             for charge in charges
         ]
         by_hour = self.env["usage.aggregate"]._quantities(windows)

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from psycopg2.errors import UniqueViolation
 
 from odoo import api, fields, models
-from odoo.exceptions import ConcurrencyError, UserError
+from odoo.exceptions import ConcurrencyError, UserError, ValidationError
 from odoo.fields import Command, Domain
 from odoo.tools import split_every
 
@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 
 # What decides where one period ends and the next begins, and whose usage it is. Statements rest
 # on it: once there is one, it stays.
-CALENDAR_FIELDS = {"partner_id", "company_id", "plan_id", "date_start", "anchor_day", "interval", "tz"}
+CALENDAR_FIELDS = {"partner_id", "company_id", "plan_id", "currency_id", "date_start", "anchor_day", "interval", "tz"}
 CRON_BATCH = 100
 NEVER = datetime.min
 
@@ -51,7 +51,14 @@ class UsageSubscription(models.Model):
     )
     company_id = fields.Many2one("res.company", required=True, index=True, default=lambda self: self.env.company)
     currency_id = fields.Many2one(
-        related="plan_id.currency_id", store=True, help="Currency of the plan: charges and invoices are in it."
+        "res.currency",
+        required=True,
+        compute="_compute_currency_id",
+        store=True,
+        readonly=False,
+        precompute=True,
+        tracking=True,
+        help="Charges and invoices are in it: the plan's currency, or another one that the plan has prices in.",
     )
     tz = fields.Selection(
         _tz_get,
@@ -119,6 +126,27 @@ class UsageSubscription(models.Model):
         "CHECK(date_end IS NULL OR date_end >= date_start)",
         "A subscription cannot end before it starts: correct its end.",
     )
+
+    @api.depends("plan_id")
+    def _compute_currency_id(self):
+        for subscription in self:
+            subscription.currency_id = subscription.plan_id.currency_id
+
+    @api.constrains("currency_id", "plan_id")
+    def _check_currency(self):
+        """Refuse a currency that the plan has no price in, where that is not the plan's own."""
+        for subscription in self:
+            plan, currency = subscription.plan_id, subscription.currency_id
+            if currency not in plan.currency_id | plan.price_ids.currency_id:
+                raise ValidationError(
+                    self.env._(
+                        "Currency: %(plan)s has no price in %(currency)s. Add prices in %(currency)s to the plan, "
+                        "or choose one of: %(known)s.",
+                        plan=plan.name,
+                        currency=currency.name,
+                        known=", ".join((plan.currency_id | plan.price_ids.currency_id).mapped("name")),
+                    )
+                )
 
     # -- accounts ---------------------------------------------------------------------------
 
@@ -323,15 +351,16 @@ class UsageSubscription(models.Model):
 
     # -- life -------------------------------------------------------------------------------
 
-    @api.onchange("plan_id")
+    @api.onchange("plan_id", "currency_id")
     def _onchange_plan_id(self):
         if self.plan_id and self.state == "draft":
             self.line_ids = [Command.clear(), *map(Command.create, self._line_vals_of_plan())]
 
     def _line_vals_of_plan(self):
         """Return the values of one line for each price of the plan that has not run out."""
-        prices = self.plan_id.price_ids
-        current = prices.filtered(lambda price: not price.date_end or price.date_end >= self.date_start)
+        prices = self.plan_id._prices_for(self.commercial_partner_id or self.partner_id, self.currency_id)
+        last_days = {price: price._validity()[-1][2] for price in prices}
+        current = prices.filtered(lambda price: not last_days[price] or last_days[price] >= self.date_start)
         return [{"price_id": price.id} for price in current]
 
     @api.model_create_multi
@@ -356,7 +385,8 @@ class UsageSubscription(models.Model):
         if any(subscription._field_changes(vals, changed) for subscription in kept):
             raise UserError(
                 self.env._(
-                    "%s has statements: customer, plan, start, anchor day and time zone stay as they are. "
+                    "%s has statements: customer, plan, currency, start, anchor day and time zone stay as they "
+                    "are. "
                     "Close it and make a new subscription.",
                     kept[0].name,
                 )
@@ -402,7 +432,7 @@ class UsageSubscription(models.Model):
             raise UserError(
                 self.env._(
                     "The price of %s is not approved: have a second administrator approve it, or remove its line.",
-                    drafts[0].meter_id.name,
+                    drafts[0]._subject(),
                 )
             )
 

@@ -1,11 +1,22 @@
+from dataclasses import replace
 from datetime import timedelta
+from typing import NamedTuple
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
 from ..fields import Exact
 from ..numbers import exact_text
-from ..rating.periods import local_midnight
+from ..rating.periods import local_date, local_midnight
+from .usage_reading import Terms
+
+
+class Billed(NamedTuple):
+    """What a line bills in a period: under which version of its price, and on which terms."""
+
+    line: models.BaseModel
+    price: models.BaseModel
+    terms: Terms
 
 
 class UsageSubscriptionLine(models.Model):
@@ -18,14 +29,16 @@ class UsageSubscriptionLine(models.Model):
     company_id = fields.Many2one(related="subscription_id.company_id", store=True, index=True)
     plan_id = fields.Many2one(related="subscription_id.plan_id")
     currency_id = fields.Many2one(related="subscription_id.currency_id")
+    commercial_partner_id = fields.Many2one(related="subscription_id.commercial_partner_id")
     price_id = fields.Many2one(
         "usage.price",
         required=True,
         index=True,
         ondelete="restrict",
         check_company=True,
-        domain="[('plan_id', '=', plan_id)]",
-        help="The price of the plan that applies.",
+        domain="[('plan_id', '=', plan_id), ('parent_id', '=', False), ('supersedes_id', '=', False), "
+        "('currency_id', '=', currency_id), ('partner_id', 'in', [False, commercial_partner_id])]",
+        help="The price of the plan that applies, with all versions that supersede it.",
     )
     meter_id = fields.Many2one(related="price_id.meter_id", store=True, index=True)
     product_id = fields.Many2one(related="price_id.product_id", store=True)
@@ -67,42 +80,97 @@ class UsageSubscriptionLine(models.Model):
         for line in self:
             line.description = line.price_id._describe(line.included_quantity) if line.price_id else False
 
-    @api.depends("meter_id", "subscription_id")
+    @api.depends("meter_id", "price_id", "subscription_id")
     def _compute_display_name(self):
         for line in self:
-            line.display_name = f"{line.subscription_id.name} · {line.meter_id.name}"
+            line.display_name = f"{line.subscription_id.name} · {line.price_id._subject()}"
 
     # -- what is billed, and when -----------------------------------------------------------
 
-    def _definition(self):
-        """Return the price as the rating core reads it, with this line's included quantity."""
-        definition = self.price_id._definition()
-        definition.pop("included_quantity", None)
-        if self.included_quantity:
-            definition["included_quantity"] = exact_text(self.included_quantity)
+    def _definition(self, price=None):
+        """Return a version of the price as the rating core reads it, with this line's included quantity.
+
+        :param price: the version; the line's own price when absent
+        """
+        price = price or self.price_id
+        definition = price._definition(self.subscription_id.tz)
+        # Of a later version its own counts, unless the line was given another than its price had.
+        own = price == self.price_id or self.included_quantity != self.price_id.included_quantity
+        if own:
+            definition.pop("included_quantity", None)
+            if self.included_quantity:
+                definition["included_quantity"] = exact_text(self.included_quantity)
         return definition
 
     def _dates(self):
         """Return the first and the last billed day as local dates; the last one may be None."""
-        subscription, price = self.subscription_id, self.price_id
-        first = max(filter(None, (subscription.date_start, self.date_from, price.date_start)))
-        last = min(filter(None, (subscription.date_end, self.date_to, price.date_end)), default=None)
+        validity = self.price_id._validity()
+        return self._dates_within(validity[0][1], validity[-1][2])
+
+    def _dates_within(self, valid_from, valid_until):
+        """Return the first and the last billed day of a price's validity; the last one may be None."""
+        subscription = self.subscription_id
+        first = max(filter(None, (subscription.date_start, self.date_from, valid_from)))
+        last = min(filter(None, (subscription.date_end, self.date_to, valid_until)), default=None)
         return first, last
 
     def _window(self, start, end):
         """Return the part of [start, end) that this line bills, naive UTC; None when nothing."""
-        first, last = self._dates()
-        tz = self.subscription_id.tz
-        start = max(start, local_midnight(first, tz))
+        return self._window_within(self._dates(), start, end)
+
+    def _window_within(self, dates, start, end):
+        return self._clipped(dates, self.subscription_id.tz, start, end)
+
+    @api.model
+    def _clipped(self, dates, tz, start, end):
+        """Return the part of [start, end) on the local days from first to last; None when nothing."""
+        first, last = dates
+        if first:
+            start = max(start, local_midnight(first, tz))
         if last:
             end = min(end, local_midnight(last + timedelta(days=1), tz))
         return (start, end) if start < end else None
+
+    def _billed(self, start, end):
+        """Return what this line bills in the period [start, end): one :class:`Billed` for each
+        version of its price that applies in it, in their order."""
+        billed = []
+        for price, *validity in self.price_id._validity():
+            window = self._window_within(self._dates_within(*validity), start, end)
+            if window:
+                subscription = self.subscription_id
+                terms = Terms(price, subscription.tz, *window, (start, end), subscription._start())
+                billed.append(Billed(self, price, terms))
+        return billed
+
+    def _fees_due(self, billed, period, usage):
+        """Return [(label, usage)] of the periods whose fee in advance a statement charges.
+
+        The next one, if this line bills it; and the statement's own, where no statement before
+        it could charge it.
+        """
+        subscription, due = self.subscription_id, []
+        index = subscription._period_index(period[0])
+        if index == 0 or billed.terms.start > period[0]:
+            due.append((period, billed.terms))
+        following = subscription._period(index + 1)
+        window = self._window(*following)
+        if window and self._billed(*period)[-1].price == billed.price:
+            due.append((following, billed.terms._replace(start=window[0], end=window[1], period=following)))
+        return [
+            (
+                {"period": local_date(fee_period[0], subscription.tz).isoformat()},
+                replace(usage, share=terms.share(), period=(terms.start, terms.end)),
+            )
+            for fee_period, terms in due
+        ]
 
     # -- one usage, one bill ----------------------------------------------------------------
 
     @api.constrains("subscription_id", "price_id")
     def _check_plan(self):
         for line in self:
+            line._check_for_customer()
             if line.price_id.plan_id != line.subscription_id.plan_id:
                 raise ValidationError(
                     self.env._(
@@ -112,11 +180,42 @@ class UsageSubscriptionLine(models.Model):
                     )
                 )
 
+    def _check_for_customer(self):
+        """Refuse the price of another customer, in another currency, or a part or version alone."""
+        price, subscription = self.price_id, self.subscription_id
+        if price.partner_id not in (self.env["res.partner"], subscription.commercial_partner_id):
+            raise ValidationError(
+                self.env._(
+                    "The price of %(meter)s was agreed on with %(customer)s: choose another price.",
+                    meter=price._subject(),
+                    customer=price.partner_id.name,
+                )
+            )
+        if price.currency_id != subscription.currency_id:
+            raise ValidationError(
+                self.env._(
+                    "The price of %(meter)s is in %(price)s, the subscription in %(currency)s: choose a price of "
+                    "%(plan)s in %(currency)s, or add one to it.",
+                    meter=price._subject(),
+                    price=price.currency_id.name,
+                    currency=subscription.currency_id.name,
+                    plan=subscription.plan_id.name,
+                )
+            )
+        if price.parent_id or price.supersedes_id:
+            raise ValidationError(
+                self.env._(
+                    "%s is a part or a version of another price: choose that one.",
+                    price.display_name,
+                )
+            )
+
     @api.constrains("subscription_id", "price_id", "date_from", "date_to")
     def _check_billed_once(self):
         """Refuse to bill a meter of an account twice for the same days."""
-        rivals = self._active_on_same_usage().grouped(lambda line: line._usage_key())
-        for line in self.filtered(lambda line: line.subscription_id.state == "active"):
+        metered = self.filtered("meter_id")
+        rivals = metered._active_on_same_usage().grouped(lambda line: line._usage_key())
+        for line in metered.filtered(lambda line: line.subscription_id.state == "active"):
             other = next(filter(line._overlaps, rivals[line._usage_key()] - line), None)
             if other:
                 raise ValidationError(

@@ -17,7 +17,7 @@ from .errors import PriceError, RatingError, UsageError
 from .invoicing import delta, pay, subtotal, taxed, true_up
 from .models import MODELS
 from .periods import moment, period_bounds, period_index
-from .price import Price, parse_price, rate
+from .price import Price, parse_price, rate, rate_together
 from .proration import change, day_share, second_share
 from .recurrence import periods_due
 from .threshold import interim_invoices
@@ -52,6 +52,7 @@ __all__ = [
     "periods_due",
     "prorated_sum",
     "rate",
+    "rate_together",
     "rate_versions",
     "round_to",
     "second_share",

@@ -1,5 +1,6 @@
 """Prices: parsed once from their definition, applied any number of times."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 
@@ -96,22 +97,45 @@ def rate(price: Price, usage: Usage, currency: Currency) -> Charge:
     (Decimal('51.23450'), Decimal('51.23'))
     """
     with localcontext(CONTEXT):
-        work = price.run(usage, currency)
-        unrounded = work.total()
-        if price.round_lines:
-            amount = sum([currency.round(line.net) for line in work.lines], currency.round(ZERO))
-        else:
-            amount = currency.round(unrounded)
-        _explain_rounding(work, price, unrounded, amount)
-        return Charge(
-            work.usage.quantity,
-            unrounded,
-            amount,
-            currency.code,
-            price.version,
-            work.explanation,
-            tuple([line.net for line in work.lines]),
-        )
+        return _charge(price, price.run(usage, currency))
+
+
+def rate_together(price: Price, usages: Iterable[tuple[dict, Usage]], currency: Currency) -> Charge:
+    """Return one charge for several usages, such as fees of two periods on one invoice.
+
+    ``usages`` are (label, usage); the steps of each are marked with its label. What all cost is
+    rounded once. The charge's quantity is that of the first usage.
+
+    >>> price = parse_price({"model": "recurring", "amount": "10"})
+    >>> fees = [({"period": "2026-01"}, Usage()), ({"period": "2026-02"}, Usage())]
+    >>> rate_together(price, fees, Currency("USD")).amount
+    Decimal('20.00')
+    """
+    with localcontext(CONTEXT):
+        usages = list(usages)
+        whole = Work(usages[0][1] if usages else Usage(), currency)
+        for label, usage in usages:
+            whole.absorb(price.run(usage, currency), label)
+        return _charge(price, whole)
+
+
+def _charge(price: Price, work: Work) -> Charge:
+    """Return the charge that the steps taken come to, rounded and explained."""
+    currency, unrounded = work.currency, work.total()
+    if price.round_lines:
+        amount = sum([currency.round(line.net) for line in work.lines], currency.round(ZERO))
+    else:
+        amount = currency.round(unrounded)
+    _explain_rounding(work, price, unrounded, amount)
+    return Charge(
+        work.usage.quantity,
+        unrounded,
+        amount,
+        currency.code,
+        price.version,
+        work.explanation,
+        tuple([line.net for line in work.lines]),
+    )
 
 
 def _explain_rounding(work: Work, price: Price, unrounded: Decimal, amount: Decimal):

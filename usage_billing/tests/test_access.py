@@ -9,6 +9,7 @@ RIGHTS = {
     "usage.plan": {"viewer": READ, "operator": READ, "preparer": READ, "approver": READ, "admin": ALL},
     "usage.price": {"viewer": READ, "operator": READ, "preparer": READ, "approver": READ, "admin": ALL},
     "usage.price.tier": {"viewer": READ, "operator": READ, "preparer": READ, "approver": READ, "admin": ALL},
+    "usage.price.discount": {"viewer": READ, "operator": READ, "preparer": READ, "approver": READ, "admin": ALL},
     "usage.subscription": {"viewer": READ, "operator": READ, "preparer": ALL, "approver": READ, "admin": ALL},
     "usage.subscription.line": {"viewer": READ, "operator": READ, "preparer": ALL, "approver": READ, "admin": ALL},
     "usage.statement": {"viewer": READ, "operator": READ, "preparer": "rw", "approver": "rw", "admin": READ},
@@ -18,6 +19,8 @@ RIGHTS = {
     "usage.credit.grant": {"viewer": READ, "operator": READ, "preparer": ALL, "approver": "rw", "admin": READ},
     "usage.credit.entry": {"viewer": READ, "operator": READ, "preparer": "rc", "approver": "rc", "admin": READ},
     "usage.credit.topup": {"viewer": READ, "operator": READ, "preparer": ALL, "approver": "rw", "admin": READ},
+    "usage.simulation": {"viewer": READ, "operator": READ, "preparer": ALL, "approver": READ, "admin": ALL},
+    "usage.simulation.line": {"viewer": READ, "operator": READ, "preparer": READ, "approver": READ, "admin": READ},
     "usage.statement.prepare": {"viewer": "", "operator": "", "preparer": ALL, "approver": "", "admin": ""},
     "usage.statement.reject": {"viewer": "", "operator": "", "preparer": "", "approver": ALL, "admin": ""},
 }

@@ -21,7 +21,12 @@ class TestCompany(UsageBillingCommon):
 
     def setUp(self):
         super().setUp()
-        self._price(unit_amount=1, model="graduated", tiers=((0, 1, 0),))
+        self._price(
+            unit_amount=1,
+            model="graduated",
+            tiers=((0, 1, 0),),
+            discount_ids=[Command.create({"type": "percent", "value": 1})],
+        )
         self.use(11)
         self.bill = self.rated()
         self.bill._reconcile()
@@ -29,6 +34,9 @@ class TestCompany(UsageBillingCommon):
         self.env["usage.credit.topup"].create(
             {"partner_id": self.customer.id, "threshold": 5, "amount": 50, "product_id": self.product.id}
         )
+        self.env["usage.simulation"].create(
+            {"plan_id": self.plan.id, "date_from": "2025-03-01", "date_to": "2025-03-31"}
+        ).action_run()
 
     def test_every_model_has_a_rule(self):
         for model in self.stored:

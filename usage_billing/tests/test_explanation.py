@@ -54,8 +54,8 @@ class TestExplanation(UsageBillingCommon):
         self.assertIn("11.18 USD", amount)
 
     def test_a_step_of_the_future_is_shown_with_its_figures(self):
-        self.assertEqual(self.row(step="minimum", floor="50", amount="12"), ("minimum", "floor: 50", "12.00 USD"))
-        self.assertEqual(self.row(step="trial", days="14"), ("trial", "days: 14", ""))
+        self.assertEqual(self.row(step="of_2030", floor="50", amount="12"), ("of_2030", "floor: 50", "12.00 USD"))
+        self.assertEqual(self.row(step="another", days="14"), ("another", "days: 14", ""))
 
     def test_nothing_is_taken_for_markup(self):
         explanation = Explanation(self.env, self.env.ref("base.USD"), "<script>")

@@ -326,10 +326,10 @@ class TestBlocked(UsageBillingCommon):
     def test_an_unexpected_error(self):
         original = type(self.statement())._charge_vals
 
-        def broken(statement, line, window, quantity):
+        def broken(statement, *what_was_used):
             if statement.subscription_id == self.subscription:
                 raise ZeroDivisionError("boom")
-            return original(statement, line, window, quantity)
+            return original(statement, *what_was_used)
 
         with patch.object(type(self.statement()), "_charge_vals", broken), mute_logger(LOGGER):
             (self.subscription | self.other)._prepare_statements(END)

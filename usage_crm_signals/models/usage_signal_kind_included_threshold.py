@@ -120,14 +120,18 @@ class UsageSignalKindIncludedThreshold(models.AbstractModel):
     def _overage(self, line, projected):
         """Return what ``projected`` would cost over the included quantity (Decimal).
 
-        In the subscription's currency, rounded by it, before tax.
+        In the subscription's currency, rounded by it, before tax; zero where the price looks below
+        the total, which nobody can project.
         """
         price = rating.parse_price(line._definition())
         money = line.subscription_id.currency_id
         currency = rating.Currency(code=money.name, rounding=exact(money.rounding))
         included = rating.Usage(quantity=exact_text(line.included_quantity))
-        above = rating.rate(price, rating.Usage(quantity=str(projected)), currency).amount
-        return above - rating.rate(price, included, currency).amount
+        try:
+            above = rating.rate(price, rating.Usage(quantity=str(projected)), currency).amount
+            return above - rating.rate(price, included, currency).amount
+        except rating.UsageError:
+            return Decimal(0)
 
     def _in_company_currency(self, amount, currency, at):
         """Return an amount in the currency of ``self.env.company``, at the rate of the day."""

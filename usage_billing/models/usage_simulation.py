@@ -1,0 +1,323 @@
+"""What would usage have cost? Real usage, rated by other prices, touching nothing."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError, ValidationError
+from odoo.tools import date_utils, split_every
+
+from odoo.addons.usage_connector_base.aggregations import Window
+
+from .. import rating
+from ..rating.periods import local_date, local_midnight
+from .usage_reading import Terms
+
+AT_ONCE = 50  # so many subscriptions are calculated while the user waits
+CHUNK = 100
+DAY = timedelta(days=1)
+
+
+class Item(NamedTuple):
+    """One price applied to one subscription for one period."""
+
+    #: (subscription, first day of the period, "current" or "simulated")
+    key: tuple
+    price: models.BaseModel
+    definition: dict
+    terms: Terms
+
+
+class UsageSimulation(models.Model):
+    _name = "usage.simulation"
+    _description = "Price Simulation"
+    _inherit = ["mail.thread"]
+    _order = "id desc"
+    _check_company_auto = True
+
+    name = fields.Char(required=True, default=lambda self: self.env._("What would it have cost?"))
+    company_id = fields.Many2one("res.company", required=True, index=True, default=lambda self: self.env.company)
+    plan_id = fields.Many2one(
+        "usage.plan",
+        check_company=True,
+        ondelete="cascade",
+        index="btree_not_null",
+        help="The plan whose prices are applied, drafts too. Only the current one is calculated when empty.",
+    )
+    price_id = fields.Many2one(
+        "usage.price",
+        string="Version",
+        readonly=True,
+        check_company=True,
+        ondelete="cascade",
+        index="btree_not_null",
+        help="The version of a price that is compared with the one before it; only this price is calculated.",
+    )
+    subscription_ids = fields.Many2many(
+        "usage.subscription",
+        string="Subscriptions",
+        check_company=True,
+        help="Whose usage is taken; empty: of all subscriptions that are not drafts.",
+    )
+    partner_ids = fields.Many2many(
+        "res.partner", string="Customers", help="Only the subscriptions of these customers; empty: of all."
+    )
+    date_from = fields.Date(
+        string="From",
+        required=True,
+        default=lambda self: self._last_quarter()[0],
+        help="Billing periods that begin on this day or later are calculated.",
+    )
+    date_to = fields.Date(
+        string="To",
+        required=True,
+        default=lambda self: self._last_quarter()[1],
+        help="Billing periods that begin on this day or earlier are calculated.",
+    )
+    state = fields.Selection(
+        [("draft", "Draft"), ("running", "Running"), ("done", "Done")],
+        required=True,
+        default="draft",
+        readonly=True,
+        copy=False,
+        help="Large simulations run in the background; the progress shows how far they are.",
+    )
+    subscription_count = fields.Integer(string="Subscriptions to Calculate", readonly=True, copy=False)
+    done_count = fields.Integer(
+        string="Calculated", readonly=True, copy=False, help="Subscriptions that are calculated."
+    )
+    progress = fields.Float(compute="_compute_progress", help="How far the calculation is, per cent.")
+    line_ids = fields.One2many("usage.simulation.line", "simulation_id", string="Results")
+    line_count = fields.Integer(compute="_compute_line_count")
+
+    _date_order = models.Constraint("CHECK(date_to >= date_from)", "To: a simulation ends after it begins: correct it.")
+
+    @api.model
+    def _last_quarter(self):
+        """Return the first and the last day of the quarter before this one."""
+        this = date_utils.start_of(fields.Date.context_today(self), "quarter")
+        return date_utils.start_of(this - DAY, "quarter"), this - DAY
+
+    @api.depends("done_count", "subscription_count")
+    def _compute_progress(self):
+        for simulation in self:
+            share = simulation.done_count / simulation.subscription_count if simulation.subscription_count else 0
+            simulation.progress = 100.0 if simulation.state == "done" else 100.0 * share
+
+    @api.depends("line_ids")
+    def _compute_line_count(self):
+        for simulation in self:
+            simulation.line_count = len(simulation.line_ids)
+
+    @api.constrains("plan_id", "price_id")
+    def _check_prices(self):
+        for simulation in self:
+            if not simulation.plan_id and not simulation.price_id:
+                raise ValidationError(self.env._("Plan: choose the plan whose prices are applied."))
+
+    def write(self, vals):
+        """Forget results that other questions gave."""
+        asked = {"plan_id", "subscription_ids", "partner_ids", "date_from", "date_to", "company_id"}
+        res = super().write(vals)
+        if asked & vals.keys():
+            self._restart("draft")
+        return res
+
+    # -- running ------------------------------------------------------------------------------
+
+    @api.model
+    def _of_price(self, price):
+        """Return a new simulation that compares a version with the one before it, for last month."""
+        this_month = date_utils.start_of(fields.Date.context_today(self), "month")
+        values = {
+            "name": self.env._("%s: who pays what", price.display_name),
+            "company_id": price.company_id.id,
+            "price_id": price.id,
+            "date_from": date_utils.start_of(this_month - DAY, "month"),
+            "date_to": this_month - DAY,
+        }
+        return self.create(values)
+
+    def action_run(self):
+        """Calculate: at once for few subscriptions, otherwise in the background.
+
+        :return: action that shows the results, or the simulation while it runs
+        """
+        self.ensure_one()
+        subscriptions = self._subscriptions()
+        if not subscriptions:
+            raise UserError(
+                self.env._("No subscription fits: choose others, or other days; drafts have no usage to calculate.")
+            )
+        self._restart("running", len(subscriptions))
+        if len(subscriptions) > AT_ONCE:
+            # sudo: whoever simulates need not administer scheduled jobs
+            self.env.ref("usage_billing.cron_simulate").sudo()._trigger()
+            return {"type": "ir.actions.act_window", "res_model": self._name, "res_id": self.id, "view_mode": "form"}
+        self._calculate(subscriptions)
+        return self.action_view_lines()
+
+    def _restart(self, state, count=0):
+        # sudo: results follow from the question; nobody enters them
+        self.line_ids.sudo().unlink()
+        super().write({"state": state, "done_count": 0, "subscription_count": count})
+
+    def _subscriptions(self):
+        """Return the subscriptions that are calculated, in the order of their ids."""
+        domain = [("company_id", "=", self.company_id.id), ("state", "!=", "draft")]
+        if self.price_id:
+            domain.append(("line_ids.price_id", "=", self.price_id._origin_price().id))
+        if self.subscription_ids:
+            domain.append(("id", "in", self.subscription_ids.ids))
+        if self.partner_ids:
+            domain.append(("commercial_partner_id", "in", self.partner_ids.commercial_partner_id.ids))
+        domain.append(("date_start", "<=", self.date_to))
+        return self.env["usage.subscription"].search(domain, order="id")
+
+    @api.model
+    def _cron_simulate(self):
+        """Calculate what is waiting, a number of subscriptions at a time.
+
+        Commits after each, so a run that is cut off goes on where it stopped.
+        """
+        cron = self.env["ir.cron"]
+        running = self.search([("state", "=", "running")], order="id")
+        cron._commit_progress(remaining=sum(each.subscription_count - each.done_count for each in running))
+        for simulation in running:
+            rest = simulation._subscriptions()[simulation.done_count :]
+            for ids in split_every(CHUNK, rest.ids):
+                simulation._calculate(self.env["usage.subscription"].browse(ids))
+                if not cron._commit_progress(len(ids)):
+                    return
+                self.env.invalidate_all()
+            super(UsageSimulation, simulation).write({"state": "done"})
+            cron._commit_progress()
+
+    def _calculate(self, subscriptions):
+        """Add the results of some subscriptions."""
+        items = [item for subscription in subscriptions for item in self._items(subscription)]
+        vals_list = self._line_vals(self._rated(items))
+        # sudo: results follow from the question; nobody enters them
+        self.env["usage.simulation.line"].sudo().create(vals_list)
+        done = self.done_count + len(subscriptions)
+        super().write({"done_count": done, "state": "done" if done >= self.subscription_count else "running"})
+
+    # -- what is rated ------------------------------------------------------------------------
+
+    def _items(self, subscription):
+        """Yield the prices to apply to a subscription, now and simulated, in every period."""
+        for first, period in self._periods(subscription):
+            key = (subscription, first)
+            for line in subscription.line_ids:
+                for billed in line._billed(*period):
+                    if not self.price_id or billed.price._origin_price() == self.price_id._origin_price():
+                        yield Item((*key, "current"), billed.price, line._definition(billed.price), billed.terms)
+                        if self.price_id:
+                            terms = billed.terms._replace(price=self.price_id)
+                            yield Item((*key, "simulated"), self.price_id, line._definition(self.price_id), terms)
+            if not self.price_id:
+                yield from self._items_of_plan(subscription, (*key, "simulated"), period)
+
+    def _periods(self, subscription):
+        """Yield (first day, [start, end)) of the periods of a subscription that begin in the range."""
+        start = local_midnight(max(self.date_from, subscription.date_start), subscription.tz)
+        index, end = subscription._period_index(start), subscription._end()
+        while True:
+            period = subscription._period(index)
+            first = local_date(period[0], subscription.tz)
+            if first > self.date_to or (end and period[0] >= end):
+                return
+            if first >= self.date_from or index == 0:
+                yield first, period
+            index += 1
+
+    def _items_of_plan(self, subscription, key, period):
+        """Yield what the plan's prices, drafts too, would be applied to."""
+        window = self._billed_window(subscription, period)
+        for price in self._plan_prices(subscription) if window else ():
+            for version, *validity in price._validity():
+                bounds = self.env["usage.subscription.line"]._clipped(validity, subscription.tz, *window)
+                if bounds:
+                    terms = Terms(version, subscription.tz, *bounds, period, subscription._start())
+                    yield Item(key, version, version._definition(subscription.tz), terms)
+
+    def _billed_window(self, subscription, period):
+        """Return the part of a period in which the subscription bills at all; None when in none of it."""
+        end = subscription._end()
+        start, end = max(period[0], subscription._start()), min(period[1], end) if end else period[1]
+        return (start, end) if start < end else None
+
+    def _plan_prices(self, subscription):
+        """Return the plan's prices for a customer, in another currency than theirs where it has none in it."""
+        customer = subscription.commercial_partner_id
+        prices = self.plan_id._prices_for(customer, subscription.currency_id)
+        return prices or self.plan_id._prices_for(customer, self.plan_id.currency_id)
+
+    # -- rating -------------------------------------------------------------------------------
+
+    def _rated(self, items):
+        """Return {key: [(price, Decimal or None, problem or None)]} of items, reading usage once."""
+        accounts = self.env["usage.subscription"].union(*(item.key[0] for item in items))._accounts()
+        windows = {self._window(item, accounts): None for item in items}
+        quantities = dict(zip(windows, self.env["usage.aggregate"]._quantities(list(windows)), strict=True))
+        readings = [item.terms.reading(self._window(item, accounts)) for item in items]
+        records = self.env["usage.reading"]._records(readings)
+        parsed, rated = {}, {}
+        for item, reading, pieces in zip(items, readings, records, strict=True):
+            result = self._rate(item, quantities[reading.window], pieces, parsed)
+            rated.setdefault(item.key, []).append((item.price, *result))
+        return rated
+
+    def _window(self, item, accounts):
+        billed = accounts[item.key[0]] if item.price.meter_id else self.env["usage.account"]
+        return Window.over(item.price.meter_id, billed, item.terms.start, item.terms.end)
+
+    def _rate(self, item, quantity, records, parsed):
+        """Return (amount, None), or (None, why it cannot be rated).
+
+        :param dict parsed: prices that are parsed already, by their definition's text
+        """
+        try:
+            text = repr(item.definition)
+            if text not in parsed:
+                parsed[text] = rating.parse_price(item.definition)
+            currency = item.price.currency_id._rating_currency(item.price.rounding_mode)
+            return rating.rate(parsed[text], item.terms.usage(quantity, records), currency).amount, None
+        except rating.RatingError as error:
+            return None, f"{item.price._subject()}: {error}"
+
+    def _line_vals(self, rated):
+        """Return the values of one result for each subscription and period."""
+        rows = {}
+        for (subscription, first, which), results in rated.items():
+            row = rows.setdefault((subscription, first), {"current": Decimal(0), "simulated": Decimal(0), "notes": []})
+            for price, amount, problem in results:
+                row[which] += self._in_currency(amount or Decimal(0), price.currency_id, subscription, first)
+                row["notes"] += [problem] if problem else []
+        return [
+            {
+                "simulation_id": self.id,
+                "subscription_id": subscription.id,
+                "partner_id": subscription.commercial_partner_id.id,
+                "company_id": self.company_id.id,
+                "currency_id": subscription.currency_id.id,
+                "month": first,
+                "amount_current": float(row["current"]),
+                "amount_simulated": float(row["simulated"]),
+                "difference": float(row["simulated"] - row["current"]),
+                "note": "\n".join(dict.fromkeys(row["notes"])),
+            }
+            for (subscription, first), row in rows.items()
+        ]
+
+    def _in_currency(self, amount, currency, subscription, day):
+        """Return an amount (Decimal) in the subscription's currency, at the rate of the day."""
+        if currency == subscription.currency_id:
+            return amount
+        return Decimal(repr(currency._convert(float(amount), subscription.currency_id, self.company_id, day)))
+
+    def action_view_lines(self):
+        """The results of this simulation."""
+        action = self.env["ir.actions.act_window"]._for_xml_id("usage_billing.action_usage_simulation_line")
+        return {**action, "domain": [("simulation_id", "in", self.ids)], "context": {}, "name": self.display_name}

@@ -1,0 +1,15 @@
+from ..base import differing
+from .graduated import Graduated, tier_words
+
+
+class Volume(Graduated):
+    name = "volume"
+    label = "Volume tiers"
+    about = "all units cost the price of the tier that the period's total reaches"
+
+    def definition(self, price, tz):
+        return {**super().definition(price, tz), **differing(price, interim="wait")}
+
+    def words(self, price):
+        tiers = price.env._("; ").join(tier_words(price))
+        return price.env._("All units at the price of the tier reached: %s", tiers)
