@@ -152,7 +152,7 @@ class UsageCharge(models.Model):
         names = ("fingerprint", "definition", "source_accounts", "usage_start", "usage_end", "metered")
         return any(
             (vals["subscription_line_id"], vals["price_id"]) == self._key()
-            and all(self[name] == vals[name] for name in names)
+            and all((self[name] or []) == (vals[name] or []) for name in names)
             for vals in vals_list
         )
 

@@ -45,10 +45,12 @@ class UsagePlan(models.Model):
         A price that was agreed on with the customer takes the place of those for everybody.
         """
         prices = self.price_ids.filtered(
-            lambda price: price.currency_id == currency
-            and not price.supersedes_id
-            and price.state != "withdrawn"
-            and price.partner_id in (customer, self.env["res.partner"])
+            lambda price: (
+                price.currency_id == currency
+                and not price.supersedes_id
+                and price.state != "withdrawn"
+                and price.partner_id in (customer, self.env["res.partner"])
+            )
         )
         agreed = prices.filtered("partner_id")
         return prices.filtered(

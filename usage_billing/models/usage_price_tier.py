@@ -32,9 +32,7 @@ class UsagePriceTier(models.Model):
     unit_amount = Exact(min_display_digits=2, help="Price of as many units as the price says under 'Per'.")
     percent = Exact(string="Percentage", help="Per cent of the money inside this tier.")
     flat_amount = Exact(min_display_digits=2, help="Charged once when a period's usage enters this tier.")
-    maximum_amount = Exact(
-        string="Maximum", min_display_digits=2, help="The most that this tier costs; 0: no maximum."
-    )
+    maximum_amount = Exact(string="Maximum", min_display_digits=2, help="The most that this tier costs; 0: no maximum.")
     block_size = Exact(help="Units in one block.")
     blocks = Exact(string="Width in Blocks", help="So many blocks are in this tier; 0 in the last one: no end.")
     amount = Exact(

@@ -270,5 +270,3 @@ class Terms(NamedTuple):
             )
         prorated = share.of(record.quantity)
         return rating.Record(record.quantity, record.amount, record.at, record.dimensions, prorated)
-
-

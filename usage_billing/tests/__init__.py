@@ -20,6 +20,8 @@ from . import (
     test_period,
     test_plan,
     test_price,
+    test_price_models,
+    test_price_version,
     test_rating,
     test_reconciliation,
     test_retention,
