@@ -368,7 +368,7 @@ class UsagePrice(models.Model):
 
     def _describe(self, included_quantity):
         """Return the price in words, with an included quantity that may be a subscription's own."""
-        if self.model not in MODELS:
+        if self.model not in MODELS or not self.currency_id:
             return ""
         words = MODELS[self.model].words(self)
         if included_quantity:
