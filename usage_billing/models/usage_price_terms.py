@@ -469,7 +469,7 @@ class UsagePrice(models.Model):
                         problem=error,
                     )
                 ) from error
-            price._check_dimensions()
+            price._check_need()
 
     def _roots(self):
         return self.browse({price._root().id for price in self})
@@ -478,10 +478,26 @@ class UsagePrice(models.Model):
         """Return what the price is for: the meter, or the product of a fee without one."""
         return self.meter_id.name or self.product_id.name
 
-    def _check_dimensions(self):
-        """Refuse dimensions that the meter does not keep quantities apart by."""
-        known = set(self.meter_id._dimension_names()) if self.meter_id else set()
-        for name in sorted(self._need().dimensions - known - {WHOLE}):
+    def _check_need(self):
+        """Refuse what the meter does not tell: dimensions it does not keep apart, pieces it does not have."""
+        need, known = self._need(), set(self.meter_id._dimension_names()) if self.meter_id else set()
+        if (need.pieces or need.dimensions) and self.meter_id.aggregation == "time_weighted":
+            raise ValidationError(
+                self.env._(
+                    "Price of %s: the meter adds up levels over time, which has no events, hours or groups to price. "
+                    "Choose a price of the total, or a meter of another aggregation.",
+                    self._subject(),
+                )
+            )
+        if need.pieces == EVENTS and self.meter_id.aggregation == "unique_count":
+            raise ValidationError(
+                self.env._(
+                    "Price of %s: the meter counts different values, so that single events have no price. "
+                    "Choose a price of the total, or a meter of another aggregation.",
+                    self._subject(),
+                )
+            )
+        for name in sorted(need.dimensions - known - {WHOLE}):
             raise ValidationError(
                 self.env._(
                     "Price of %(meter)s: its quantities are not kept apart by %(name)s. Add %(name)s to the meter's "

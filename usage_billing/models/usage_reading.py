@@ -1,23 +1,21 @@
 """Usage in the shape that a price needs: totals, hours, or events, with the dimensions it looks at."""
 
-from datetime import timedelta
-from decimal import Decimal, localcontext
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from odoo import api, models
-from odoo.tools import SQL
+from odoo.tools import SQL, groupby
 
-from odoo.addons.usage_connector_base.aggregations import Window
+from odoo.addons.usage_connector_base.aggregations import AGGREGATIONS, Span, Window
+from odoo.addons.usage_connector_base.models.usage_aggregate_quantities import Piece
 
 from .. import rating
-from ..rating.decimals import CONTEXT
 from ..rating.periods import local_date
 from ..terms import EVENTS, HOURS, WHOLE, Need
 
 HOUR = timedelta(hours=1)
-FOLDED = SQL("EXISTS (SELECT FROM usage_batch b WHERE b.id = e.batch_id AND b.folded_at IS NOT NULL)")
-COUNTED = SQL("NOT EXISTS (SELECT FROM usage_correction c WHERE c.event_id = e.id)")
 MONEY = r"^-?[0-9]+(\.[0-9]+)?$"
 
 
@@ -35,16 +33,24 @@ class Reading(NamedTuple):
         return bool(self.need.pieces or self.need.dimensions)
 
     @property
-    def from_events(self):
-        """Whether the hourly usage does not do: hours of the need are not hours of UTC."""
-        return self.need.pieces == EVENTS or self._off_the_hour()
+    def shape(self):
+        """What decides the query: :class:`Shape`."""
+        zones = sorted(zone for zone in self.need.zones if self._cuts_hours(zone))
+        hours = self.need.pieces == HOURS
+        return Shape(hours, zones[0] if zones and hours else "", self.need.dimensions)
 
-    def _off_the_hour(self):
+    def _cuts_hours(self, zone):
+        """Whether hours of a time zone are not hours of UTC, at either end of the window."""
         edges = [edge for span in self.window.spans for edge in (span.start, span.end)]
-        if any(edge.minute or edge.second or edge.microsecond for edge in edges):
-            return True
-        zones = self.need.zones if self.need.pieces else ()
-        return any(offset(zone, edge) % HOUR for zone in zones for edge in edges)
+        return any(offset(zone, edge) % HOUR for edge in edges)
+
+
+class Shape(NamedTuple):
+    """How pieces are put together: by hours or not, of a zone that cuts those of UTC, by dimensions."""
+
+    hours: bool
+    zone: str
+    dimensions: frozenset
 
 
 class UsageReading(models.AbstractModel):
@@ -53,129 +59,150 @@ class UsageReading(models.AbstractModel):
 
     @api.model
     def _records(self, readings):
-        """Return the usage of every reading in pieces, with one query for all that is by the hour.
+        """Return the usage of every reading in pieces, with one query for all that need no event.
 
-        Pieces come in the order of time, then dimensions; events of the same instant in the order
-        in which they were received. The same facts always give the same pieces.
+        An hour, or the usage of some dimensions, is what the meter's aggregation makes of it for
+        each account, added up. Pieces come in the order of time, then dimensions; events of the
+        same instant in the order in which they were received. The same facts always give the same
+        pieces.
 
         :param readings: list of :class:`Reading`
         :return: list of tuples of ``rating.Record``, empty where the total does
         """
         wanted = [(key, reading) for key, reading in enumerate(readings) if reading.in_pieces]
-        from_events = [item for item in wanted if item[1].from_events]
-        by_hour = [item for item in wanted if not item[1].from_events]
+        from_events = [item for item in wanted if item[1].need.pieces == EVENTS]
+        by_hour = [item for item in wanted if item[1].need.pieces != EVENTS]
         found = {**self._of_hours(by_hour), **self._of_events(from_events)}
         return [tuple(found.get(key, ())) for key in range(len(readings))]
 
-    # -- hours --------------------------------------------------------------------------------
+    # -- hours, or the dimensions of the whole -------------------------------------------------
 
     def _of_hours(self, items):
-        """Return {key: records} from the hourly usage."""
-        rows = [
-            (key, span.account_id, reading.window.meter.id, span.start, span.end, reading.need.pieces == HOURS)
-            for key, reading in items
-            for span in reading.window.spans
-        ]
-        if not rows:
-            return {}
+        """Return {key: records}: what the meters' aggregations make of each hour, or of the whole."""
         self.env["usage.aggregate"].flush_model()
+        by_query = groupby(self._pieces(items), key=lambda item: (_aggregation(item[0]), item[1].shape))
+        selects = [
+            self._sql_pieces(aggregation, shape, [piece for piece, _reading in found])
+            for (aggregation, shape), found in by_query
+        ]
+        if not selects:
+            return {}
         query = SQL(
             """
-            SELECT key, hour, (SELECT jsonb_object_agg(name, value) FROM jsonb_each_text(dimensions) d(name, value)),
-                quantity::text
-            FROM (
-                SELECT s.key, CASE WHEN s.hours THEN a.hour END AS hour, a.dimensions, sum(a.quantity) AS quantity
-                FROM unnest(%s::int[], %s::int[], %s::int[], %s::timestamp[], %s::timestamp[], %s::bool[])
-                    AS s(key, account_id, meter_id, first, last, hours)
-                JOIN usage_aggregate a ON a.account_id = s.account_id AND a.meter_id = s.meter_id
-                    AND a.hour >= s.first AND a.hour < s.last
-                GROUP BY 1, 2, 3
-            ) summed
+            SELECT key, hour, dimensions, sum(quantity)::text FROM (%s) pieces WHERE quantity IS NOT NULL
+            GROUP BY key, hour, dimensions
             """,
-            *(list(column) for column in zip(*rows, strict=True)),
+            SQL(" UNION ALL ").join(selects),
         )
-        pieces = {key: [] for key, _reading in items}
+        records = {}
         for key, hour, dimensions, quantity in self.env.execute_query(query):
-            pieces[key].append((hour, dimensions or {}, Decimal(quantity)))
-        return {key: _added(pieces[key], reading.need) for key, reading in items}
+            records.setdefault(key, []).append(rating.Record(Decimal(quantity), None, hour, dimensions))
+        return {key: sorted(found, key=_order) for key, found in records.items()}
+
+    def _pieces(self, items):
+        """Return [(Piece, Reading)]: the parts of spans, each counted by one definition of its meter."""
+        aggregate = self.env["usage.aggregate"]
+        definitions = {reading.window.meter: reading.window.meter._definitions() for _key, reading in items}
+        return [
+            (Piece(key, definition, Span(span.account_id, *part)), reading)
+            for key, reading in items
+            for span in reading.window.spans
+            for definition, *part in aggregate._parts_by_definition(
+                definitions[reading.window.meter], span.start, span.end
+            )
+        ]
+
+    def _sql_pieces(self, aggregation, shape, pieces):
+        """Rows of key, hour, dimensions and quantity, a quantity being of one account."""
+        aggregate = self.env["usage.aggregate"]
+        if shape.zone:
+            rows = SQL(" UNION ALL ").join(
+                aggregate._sql_events(
+                    aggregation, [(piece, *piece.span[1:]) for piece in pieces], aggregate._sql_is_counted()
+                )
+            )
+        else:
+            rows = aggregate._sql_rows(aggregation, pieces)
+        return SQL(
+            """
+            SELECT key, hour, kept AS dimensions, %(quantity)s AS quantity
+            FROM (SELECT counted.*, %(hour)s AS hour, %(kept)s AS kept FROM (%(rows)s) counted) sorted
+            GROUP BY key, account_id, hour, kept
+            """,
+            quantity=aggregation.quantity(),
+            hour=_sql_hour(shape),
+            kept=_sql_kept(shape.dimensions),
+            rows=rows,
+        )
 
     # -- events -------------------------------------------------------------------------------
 
     def _of_events(self, items):
-        """Return {key: records} from the events, one query for each meter and place of money."""
-        by_query = {}
-        for key, reading in items:
-            by_query.setdefault((reading.window.meter, reading.amount_path), []).append((key, reading))
-        found = {}
-        for (meter, path), some in by_query.items():
-            found.update(self._of_meter(meter, path, some))
-        return found
+        """Return {key: records} from the events, one query for each definition and place of money."""
+        by_query = groupby(self._pieces(items), key=lambda item: (item[0].definition, item[1].amount_path))
+        events = {}
+        for (definition, path), found in by_query:
+            query = self._sql_money(definition, path, [piece for piece, _reading in found])
+            for key, *event in self.env.execute_query(query):
+                events.setdefault(key, []).append(event)
+        return {key: self._event_records(sorted(events.get(key, ())), reading.need) for key, reading in items}
 
-    def _of_meter(self, meter, path, items):
-        rows = [(key, *span) for key, reading in items for span in reading.window.spans]
-        events = {key: [] for key, _reading in items}
-        if rows:
-            for key, *event in self.env.execute_query(self._sql_events(meter, path, rows)):
-                events[key].append(event)
-        return {key: self._pieces(events[key], reading) for key, reading in items}
-
-    def _sql_events(self, meter, path, rows):
-        """The events of a meter: key, time, dimensions as text, what it counts, its money."""
+    def _sql_money(self, definition, path, pieces):
+        """The events of a definition: key, time, id, what each counts, its money, its dimensions as text."""
         aggregate = self.env["usage.aggregate"]
-        keys, accounts, starts, ends = (list(column) for column in zip(*rows, strict=True))
         return SQL(
             """
-            SELECT key, time, (SELECT jsonb_object_agg(name, value) FROM jsonb_each_text(dimensions) d(name, value)),
-                value::text, CASE WHEN money ~ %(number)s THEN money END
+            SELECT key, time, id, value::text, CASE WHEN money ~ %(number)s THEN money END,
+                (SELECT jsonb_object_agg(name, value) FROM jsonb_each_text(dimensions) d(name, value))
             FROM (
-                SELECT s.key, e.time, e.id, %(dimensions)s AS dimensions, %(value)s AS value,
-                    %(money)s AS money
-                FROM unnest(%(keys)s::int[], %(accounts)s::int[], %(starts)s::timestamp[], %(ends)s::timestamp[])
-                    AS s(key, account_id, first, last)
-                JOIN usage_event e ON e.account_id = s.account_id AND e.type = %(type)s
+                SELECT s.key, e.time, e.id, %(dimensions)s AS dimensions, %(value)s AS value, %(money)s AS money
+                FROM %(spans)s JOIN usage_event e ON e.account_id = s.account_id
                     AND e.time >= s.first AND e.time < s.last
-                WHERE %(folded)s AND %(counted)s
-            ) counted
-            WHERE value IS NOT NULL ORDER BY key, time, id
+                WHERE %(is_of)s AND %(is_counted)s
+            ) e
+            WHERE value IS NOT NULL
             """,
             number=MONEY,
-            dimensions=aggregate._sql_dimensions(meter),
-            value=aggregate._sql_value(meter),
+            dimensions=aggregate._sql_dimensions(definition),
+            value=aggregate._sql_value(definition),
             money=SQL("e.data #>> %s", list(path)) if path else SQL("NULL::text"),
-            type=meter.event_type,
-            keys=keys,
-            accounts=accounts,
-            starts=starts,
-            ends=ends,
-            folded=FOLDED,
-            counted=COUNTED,
+            spans=aggregate._sql_spans([(piece, *piece.span[1:]) for piece in pieces]),
+            is_of=aggregate._sql_is_of(definition),
+            is_counted=aggregate._sql_is_counted(),
         )
 
-    def _pieces(self, events, reading):
-        """Return records of events, or of the hours of the customer's zone where those are asked for."""
-        need = reading.need
-        if need.pieces == EVENTS:
-            return [
-                rating.Record(Decimal(value), money and Decimal(money), at, _kept(dimensions or {}, need))
-                for at, dimensions, value, money in events
-            ]
-        zone = min(need.zones, default="UTC")
-        hours = [
-            (floor(at, zone) if need.pieces else None, dimensions or {}, Decimal(value))
-            for at, dimensions, value, _money in events
+    def _event_records(self, events, need):
+        return [
+            rating.Record(Decimal(value), money and Decimal(money), at, _kept(dimensions or {}, need))
+            for at, _id, value, money, dimensions in events
         ]
-        return _added(hours, need)
 
 
-def _added(pieces, need):
-    """Return one record for each hour and the dimensions that are looked at, in their order."""
-    sums = {}
-    with localcontext(CONTEXT):
-        for at, dimensions, quantity in pieces:
-            key = (at, tuple(sorted(_kept(dimensions, need).items())))
-            sums[key] = sums.get(key, Decimal(0)) + quantity
-    ordered = sorted(sums.items(), key=lambda item: (item[0][0] is not None and item[0][0], item[0][1]))
-    return [rating.Record(quantity, None, at, dict(dimensions)) for (at, dimensions), quantity in ordered]
+def _aggregation(piece):
+    return AGGREGATIONS[piece.definition.aggregation]
+
+
+def _order(record):
+    """Hours in their order, and dimensions within them."""
+    return record.at or datetime.min, sorted(record.dimensions.items())
+
+
+def _sql_hour(shape):
+    """The begin of the hour of a row, in the shape's zone; NULL where hours are not asked for."""
+    if not shape.hours:
+        return SQL("NULL::timestamp")
+    if not shape.zone:
+        return SQL("date_trunc('hour', at)")
+    local = SQL("(at AT TIME ZONE 'UTC' AT TIME ZONE %s)", shape.zone)
+    return SQL("at - (%(local)s - date_trunc('hour', %(local)s))", local=local)
+
+
+def _sql_kept(names):
+    """Those dimensions of a row that a price looks at, as text."""
+    pairs = [SQL("%s::text, dimensions ->> %s::text", name, name) for name in sorted(names - {WHOLE})]
+    if WHOLE in names:
+        pairs.append(SQL("%s::text, %s::text", WHOLE, WHOLE))
+    return SQL("jsonb_strip_nulls(jsonb_build_object(%s))", SQL(", ").join(pairs))
 
 
 def _kept(dimensions, need):
@@ -186,13 +213,7 @@ def _kept(dimensions, need):
 
 def offset(zone, at):
     """Return how far a time zone is from UTC at an instant (naive UTC)."""
-    return ZoneInfo("UTC").fromutc(at.replace(tzinfo=ZoneInfo("UTC"))).astimezone(ZoneInfo(zone)).utcoffset()
-
-
-def floor(at, zone):
-    """Return the start, in naive UTC, of the hour of a time zone that contains ``at``."""
-    local = at + offset(zone, at)
-    return at - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+    return at.replace(tzinfo=timezone.utc).astimezone(ZoneInfo(zone)).utcoffset()
 
 
 class Terms(NamedTuple):
@@ -218,6 +239,14 @@ class Terms(NamedTuple):
     def _trial_end(self):
         days = self.price.trial_days
         return self.subscribed_at + timedelta(days=days) if days else None
+
+    def window(self, spans):
+        """Return the window of what was used on these terms; a fee without a meter has none.
+
+        :param spans: of the accounts that are billed
+        """
+        meter = self.price.meter_id
+        return Window.within(meter, spans if meter else (), self.start, self.end)
 
     def reading(self, window):
         """Return what to read for a window."""

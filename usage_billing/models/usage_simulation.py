@@ -8,8 +8,6 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.tools import date_utils, split_every
 
-from odoo.addons.usage_connector_base.aggregations import Window
-
 from .. import rating
 from ..rating.periods import local_date, local_midnight
 from .usage_reading import Terms
@@ -258,20 +256,17 @@ class UsageSimulation(models.Model):
 
     def _rated(self, items):
         """Return {key: [(price, Decimal or None, problem or None)]} of items, reading usage once."""
-        accounts = self.env["usage.subscription"].union(*(item.key[0] for item in items))._accounts()
-        windows = {self._window(item, accounts): None for item in items}
+        spans = self.env["usage.subscription"].union(*(item.key[0] for item in items))._spans()
+        wanted = [item.terms.window(spans[item.key[0]]) for item in items]
+        windows = dict.fromkeys(wanted)
         quantities = dict(zip(windows, self.env["usage.aggregate"]._quantities(list(windows)), strict=True))
-        readings = [item.terms.reading(self._window(item, accounts)) for item in items]
+        readings = [item.terms.reading(window) for item, window in zip(items, wanted, strict=True)]
         records = self.env["usage.reading"]._records(readings)
         parsed, rated = {}, {}
         for item, reading, pieces in zip(items, readings, records, strict=True):
             result = self._rate(item, quantities[reading.window], pieces, parsed)
             rated.setdefault(item.key, []).append((item.price, *result))
         return rated
-
-    def _window(self, item, accounts):
-        billed = accounts[item.key[0]] if item.price.meter_id else self.env["usage.account"]
-        return Window.over(item.price.meter_id, billed, item.terms.start, item.terms.end)
 
     def _rate(self, item, quantity, records, parsed):
         """Return (amount, None), or (None, why it cannot be rated).

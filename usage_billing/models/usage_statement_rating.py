@@ -9,7 +9,6 @@ from psycopg2 import OperationalError
 from odoo import fields, models
 from odoo.exceptions import AccessError, UserError
 
-from odoo.addons.usage_connector_base.aggregations import Window
 from odoo.addons.usage_connector_base.guard import unlocked
 
 from .. import rating
@@ -105,9 +104,7 @@ class UsageStatement(models.Model):
                 for line in statement.subscription_id.line_ids
                 for item in line._billed(statement.period_start, statement.period_end)
             ]
-            result[statement] = {
-                item: item.terms.window(spans[statement.subscription_id]) for item in billed
-            }
+            result[statement] = {item: item.terms.window(spans[statement.subscription_id]) for item in billed}
         return result
 
     def _all_charge_vals(self, items):

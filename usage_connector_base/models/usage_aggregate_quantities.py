@@ -60,7 +60,7 @@ class UsageAggregate(models.Model):
         :param sql_rows: function of an aggregation and its pieces to the rows to put together
         """
         self.flush_model()
-        definitions = {meter: meter._definitions() for meter in {window.meter for window in windows}}
+        definitions = {meter: meter._definitions() for meter in {window.meter for window in windows if window.spans}}
         pieces = [
             Piece(key, definition, Span(span.account_id, *part))
             for key, window in enumerate(windows)
