@@ -43,7 +43,7 @@ class TestOpenapi(QueryCommon):
     def setUpClass(cls):
         super().setUpClass()
         # Without what other addons add, which their own tests look at.
-        cls.document = openapi.document("https://odoo.example.com", "1", OUTCOMES, MESSAGES)
+        cls.document = openapi.document("https://odoo.example.com", "1", OUTCOMES, MESSAGES, SUMMARY_MESSAGES)
 
     def schema(self, name):
         """A schema of the description, with all that it refers to."""
