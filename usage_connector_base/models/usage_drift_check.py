@@ -14,6 +14,7 @@ _logger = logging.getLogger(__name__)
 
 ASKED = ("company_id", "source_id", "meter_id", "date_from", "date_to")  # what people enter
 MONTHS = 2  # whole months before the running one that are compared every day
+SLICE = timedelta(days=7)  # of a meter, compared in one transaction
 DAILY = timedelta(hours=20)  # a scheduled comparison is not made again within this time
 COMMA = SQL(", ")
 NAMES = [SQL.identifier(name) for name in COLUMNS]
@@ -22,7 +23,7 @@ NAMES = [SQL.identifier(name) for name in COLUMNS]
 class UsageDriftCheck(models.Model):
     """A comparison of the hourly usage of some days with what the stored events come to.
 
-    Made by a job, in the background, a meter and a day at a time. Each is one query on one
+    Made by a job, in the background, a meter and a week at a time. Each is one query on one
     snapshot of the database, in which hours and folded batches belong together: whatever is
     counted meanwhile, no difference is found that is none.
     """
@@ -73,7 +74,7 @@ class UsageDriftCheck(models.Model):
         string="Differences Found", readonly=True, help="Hours that were not what their events come to."
     )
     failed_count = fields.Integer(
-        string="Not Compared", readonly=True, help="Days of meters that failed: the server's log says why."
+        string="Not Compared", readonly=True, help="Weeks of meters that failed: the server's log says why."
     )
     drift_ids = fields.One2many("usage.drift", "check_id", string="Differences")
     open_count = fields.Integer(compute="_compute_open_count", help="Differences of this comparison that are open.")
@@ -120,19 +121,16 @@ class UsageDriftCheck(models.Model):
     def _cron_compare(self):
         """Compare the last months once a day, and what people ask for; goes on where it was cut off."""
         self._queue_daily()
-        slices = [
-            (check, meter, day)
-            for check in self.search([("state", "=", "waiting")], order="id")
-            for meter, day in check._slices()
-        ]
+        remaining = {check: check._slices() for check in self.search([("state", "=", "waiting")], order="id")}
         cron = self.env["ir.cron"]
-        cron._commit_progress(remaining=len(slices))
-        for check, meter, day in slices:
-            check._compare(meter, day)
-            if not cron._commit_progress(1):
-                return
-        waiting = self.search([("state", "=", "waiting")])
-        waiting.filtered(lambda check: not check._slices())._finish()
+        cron._commit_progress(remaining=sum(map(len, remaining.values())))
+        for check, slices in remaining.items():
+            for meter, day in slices:
+                check._compare(meter, day)
+                if not cron._commit_progress(1):
+                    return
+            unlocked(check).write({"state": "done", "finished_date": fields.Datetime.now()})
+            cron._commit_progress()
 
     def _queue_daily(self):
         """A comparison of the last months for each company with meters that none was made for lately."""
@@ -152,11 +150,11 @@ class UsageDriftCheck(models.Model):
         )
 
     def _slices(self):
-        """What remains to compare: list of (meter, day), in the order in which it is done."""
+        """What remains to compare: list of a meter and the first day of a week, in the order in which it is done."""
         # sudo: the job works for all companies
         meters = self.env["usage.meter"].sudo().search([("company_id", "=", self.company_id.id)], order="id")
         meters = meters & self.meter_id.sudo() if self.meter_id else meters
-        days = [self.date_from + timedelta(days=n) for n in range((self.date_to - self.date_from).days + 1)]
+        days = [self.date_from + SLICE * n for n in range((self.date_to - self.date_from) // SLICE + 1)]
         return [
             (meter, day)
             for meter in meters.sorted("id")
@@ -165,8 +163,8 @@ class UsageDriftCheck(models.Model):
         ]
 
     def _compare(self, meter, day):
-        """Compare one day of a meter, and remember where to go on. One that fails stops nothing else."""
-        values = {"next_meter_id": meter.id, "next_day": day + timedelta(days=1)}
+        """Compare one week of a meter, and remember where to go on. One that fails stops nothing else."""
+        values = {"next_meter_id": meter.id, "next_day": day + SLICE}
         self.env.flush_all()
         self.env.invalidate_all()  # of what the meter counted before the snapshot of this transaction
         try:
@@ -174,23 +172,18 @@ class UsageDriftCheck(models.Model):
                 hours, found = self._compare_hours(meter, day)
             values.update(hour_count=self.hour_count + hours, found_count=self.found_count + found)
         except Exception:
-            _logger.exception("Usage of meter %s on %s was not compared with its events", meter.code, day)
+            _logger.exception("Usage of meter %s from %s on was not compared with its events", meter.code, day)
             values["failed_count"] = self.failed_count + 1
         unlocked(self).write(values)
-        if not self._slices():
-            self._finish()
-
-    def _finish(self):
-        unlocked(self).write({"state": "done", "finished_date": fields.Datetime.now()})
 
     def _compare_hours(self, meter, day):
-        """Record the hours of a day that differ, and settle those that do not any more.
+        """Record the hours of a week that differ, and settle those that do not any more.
 
         :return: number of hours compared, and of those that differ
         """
         aggregates = self.env["usage.aggregate"]
         start = datetime.combine(day, time())
-        end = start + timedelta(days=1)
+        end = datetime.combine(min(day + SLICE, self.date_to + timedelta(days=1)), time())
         start = max(start, aggregates._replayable_from() or start)
         # What is being counted again is compared another day.
         if meter.recount_pending or not meter.active or start >= end:

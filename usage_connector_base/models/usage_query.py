@@ -269,7 +269,7 @@ class UsageQuery(models.AbstractModel):
     def _meter(self, sender, question):
         # sudo: the API user reads no meters; it asks for one of its own company by its code
         domain = [("company_id", "=", sender.company_id), ("code", "=", question.meter)]
-        meter = self.env["usage.meter"].sudo().search(domain, limit=1)
+        meter = self.env["usage.meter"].sudo().search_fetch(domain, ["code", "unit_name", "company_id"], limit=1)
         if not meter:
             raise Refusal(404, "meter_unknown", "No meter has this code.")
         names = list(dict.fromkeys(name for found in meter._definitions() for name in found._dimension_names()))

@@ -14,7 +14,7 @@ MODULE = "odoo.addons.usage_connector_base.models.usage_drift_check"
 class DriftCommon(AggregationCommon):
     def compare(self, **values):
         """A comparison of the days that the tests are about, made by the job."""
-        values = {"date_from": "2025-03-01", "date_to": "2025-04-30", **values}
+        values = {"date_from": "2025-03-01", "date_to": "2025-03-31", **values}
         check = self.env["usage.drift.check"].with_user(self.operator).create(values).with_env(self.env)
         with self.daily_done():
             self.run_job()
@@ -224,7 +224,7 @@ class TestDriftJob(DriftCommon):
 
     def test_goes_on_where_it_was_cut_off(self):
         self.send((self.at(1), 4), (self.at(30), 1))
-        check = self.env["usage.drift.check"].create({"date_from": "2025-03-10", "date_to": "2025-03-11"})
+        check = self.env["usage.drift.check"].create({"date_from": "2025-03-10", "date_to": "2025-03-17"})
         seen, compare = [], type(check)._compare_hours
 
         def spied(check, meter, day):
@@ -259,7 +259,7 @@ class TestDriftJob(DriftCommon):
         ):
             check = self.compare(date_from="2025-03-10", date_to="2025-03-10")
         self.assertEqual((check.state, check.failed_count, check.found_count), ("done", 1, 1))
-        self.assertIn("m_count on 2025-03-10", logs.output[0])
+        self.assertIn("m_count from 2025-03-10", logs.output[0])
 
     def test_without_meters(self):
         company = self.env["res.company"].create({"name": "Empty"})

@@ -175,10 +175,10 @@ class TestUsage(UsageApiCommon):
         """However many events, accounts and windows: the same statements."""
         self.send(*(f"2025-03-{day:02}T10:15" for day in range(1, 29)), tokens=1)
         sender = self.source._as_sender()
-        from_one = self.count_queries(sender, self.question(to="2025-03-02"))
+        from_one = self.count_queries(sender, self.question(to="2025-03-02", tz="Asia/Kolkata"))
         from_all = self.count_queries(sender, self.question(tz="Asia/Kolkata", granularity="hour"))
         self.assertEqual(from_one, from_all)
-        self.assertLessEqual(from_all, 3, "the meter, what it is, the rows")
+        self.assertLessEqual(from_all, 5, "the meter, its versions, what they say, their filters, the rows")
 
     def question(self, **parameters):
         return read_question({"meter": "tokens", "from": "2025-03-01", "to": "2025-04-01", **parameters})
