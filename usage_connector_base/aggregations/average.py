@@ -21,5 +21,5 @@ class Average(Aggregation):
     def of_event(self):
         return {"quantity": SQL("e.value"), "total": SQL("e.value")}
 
-    def quantity(self):
-        return rounded(SQL("sum(total)"), SQL("sum(event_count)"))
+    def quantity(self, column=SQL.identifier):
+        return rounded(SQL("sum(%s)", column("total")), SQL("sum(%s)", column("event_count")))

@@ -66,8 +66,11 @@ class Aggregation:
         """Columns of a row that is one event ``e`` with ``value``: dict of name to SQL."""
         return {"quantity": SQL("e.value")}
 
-    def quantity(self):
-        """The quantity of a window: SQL over rows, of whole hours and of events, of one account."""
+    def quantity(self, column=SQL.identifier):
+        """The quantity of a window: SQL over rows, of whole hours and of events, of one account.
+
+        :param column: function of a column's name to its SQL, for those who join other tables
+        """
         raise NotImplementedError
 
 

@@ -25,5 +25,10 @@ class Latest(Aggregation):
     def of_event(self):
         return {"quantity": SQL("e.value"), "last_time": SQL("e.time"), "last_event_id": SQL("e.id")}
 
-    def quantity(self):
-        return SQL("(array_agg(quantity ORDER BY last_time DESC, last_event_id DESC))[1]")
+    def quantity(self, column=SQL.identifier):
+        return SQL(
+            "(array_agg(%s ORDER BY %s DESC, %s DESC))[1]",
+            column("quantity"),
+            column("last_time"),
+            column("last_event_id"),
+        )

@@ -15,5 +15,5 @@ class Max(Aggregation):
     def merged(self):
         return {"quantity": SQL("greatest(a.quantity, excluded.quantity)")}
 
-    def quantity(self):
-        return SQL("max(quantity)")
+    def quantity(self, column=SQL.identifier):
+        return SQL("max(%s)", column("quantity"))

@@ -15,5 +15,5 @@ class Min(Aggregation):
     def merged(self):
         return {"quantity": SQL("least(a.quantity, excluded.quantity)")}
 
-    def quantity(self):
-        return SQL("min(quantity)")
+    def quantity(self, column=SQL.identifier):
+        return SQL("min(%s)", column("quantity"))

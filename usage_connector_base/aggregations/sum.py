@@ -15,5 +15,5 @@ class Sum(Aggregation):
     def merged(self):
         return {"quantity": SQL("a.quantity + excluded.quantity")}
 
-    def quantity(self):
-        return SQL("sum(quantity)")
+    def quantity(self, column=SQL.identifier):
+        return SQL("sum(%s)", column("quantity"))

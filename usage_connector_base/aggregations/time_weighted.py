@@ -38,8 +38,8 @@ class TimeWeighted(Aggregation):
             "last_value": SQL("e.value"),
         }
 
-    def quantity(self):
-        return rounded(SQL("sum(total)"), SECONDS_PER_HOUR)
+    def quantity(self, column=SQL.identifier):
+        return rounded(SQL("sum(%s)", column("total")), SECONDS_PER_HOUR)
 
 
 def seconds(start, end):

@@ -21,5 +21,5 @@ class UniqueCount(Aggregation):
     def of_event(self):
         return {"last_value": SQL("e.value")}
 
-    def quantity(self):
-        return SQL("count(DISTINCT last_value)::numeric")
+    def quantity(self, column=SQL.identifier):
+        return SQL("count(DISTINCT %s)::numeric", column("last_value"))

@@ -1,6 +1,7 @@
 import logging
 import time
 from datetime import datetime
+from functools import partial
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
@@ -44,7 +45,11 @@ class UsageAggregate(models.Model):
     dimensions = fields.Json(string="Dimensions (JSON)", readonly=True, required=True)
     dimension_label = fields.Char(string="Dimensions", readonly=True)
     quantity = fields.Float(
-        digits=0, readonly=True, required=True, help="What the meter counted in this hour, in its unit."
+        digits=0,
+        readonly=True,
+        required=True,
+        help="What the meter counted in this hour, in its unit. Of several hours: their sum, least or greatest value, "
+        "average or latest one, as the meter says; empty for several meters, different values and levels.",
     )
     event_count = fields.Integer(string="Events", readonly=True, required=True)
     # What hours are put together from: see aggregations/base.py.
@@ -68,6 +73,27 @@ class UsageAggregate(models.Model):
         for aggregate in self:
             hour = format_datetime(self.env, aggregate.hour, dt_format="short")
             aggregate.display_name = f"{aggregate.meter_id.name} · {aggregate.account_id.display_name} · {hour}"
+
+    def _read_group_select(self, aggregate_spec, query):
+        """Quantities of groups: as the meter's aggregation puts hours together, never a sum of maxima.
+
+        Nothing where a group holds several meters, and where hours alone do not make a quantity.
+        """
+        selected = super()._read_group_select(aggregate_spec, query)
+        if aggregate_spec != "quantity:sum":
+            return selected
+        meter = query.left_join(self._table, "meter_id", "usage_meter", "id", "meter_id")
+        cases = [
+            SQL("WHEN %s THEN %s", key, aggregation.quantity(partial(SQL.identifier, self._table)))
+            for key, aggregation in AGGREGATIONS.items()
+            if aggregation.merges_hours and not aggregation.carries
+        ]
+        return SQL(
+            "CASE WHEN min(%(id)s) = max(%(id)s) THEN CASE min(%(aggregation)s) %(cases)s END END",
+            id=SQL.identifier(meter, "id"),
+            aggregation=SQL.identifier(meter, "aggregation"),
+            cases=SQL(" ").join(cases),
+        )
 
     # -- walking down -----------------------------------------------------------------------
 

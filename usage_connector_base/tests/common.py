@@ -297,7 +297,16 @@ class UsageCommon(TransactionCase):
 
     @classmethod
     def _told(cls, company):
-        """An endpoint of a company with a message and one attempt to send it, and totals of its requests."""
+        """What is known of a company beside its usage.
+
+        An endpoint with a message and one attempt to send it, totals of its requests, and a
+        comparison that found its hours damaged.
+        """
+        cls.env.cr.execute(SQL("UPDATE usage_aggregate SET event_count = 99 WHERE company_id = %s", company.id))
+        check = cls.env["usage.drift.check"].create({"company_id": company.id})
+        for meter in cls.env["usage.meter"].search([("company_id", "=", company.id)]):
+            check._compare(meter, check.date_from)
+            check._compare(meter, cls.hour.date())
         types = cls.env["usage.delivery.type"].search([("code", "=", "usage.account.mapped")])
         endpoint = cls.env["usage.endpoint"].create(
             {"name": "Receiver", "company_id": company.id, "url": "https://receiver.example", "type_ids": types.ids}

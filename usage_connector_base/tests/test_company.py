@@ -21,6 +21,8 @@ MODELS = (
     "usage.correction",
     "usage.exception",
     "usage.aggregate",
+    "usage.drift",
+    "usage.drift.check",
     "usage.source.total",
     "usage.endpoint",
     "usage.delivery",

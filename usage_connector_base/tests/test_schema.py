@@ -19,6 +19,8 @@ MODELS = (
     "usage.correction",
     "usage.exception",
     "usage.aggregate",
+    "usage.drift",
+    "usage.drift.check",
 )
 
 
