@@ -22,6 +22,7 @@ class TestScreens(UsageCommon):
                 cls.event("d", tokens="x"),
             ]
         )
+        cls.correct(cls.void("v", "c"))
         cls.fold()
         cls._told(cls.company)
         cls._imported(cls.source)
