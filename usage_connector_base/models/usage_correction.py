@@ -6,7 +6,7 @@ from ..fields import EventReference
 ACTIONS = {
     "void": "Voided",
     "amend": "Amended",
-    "replace": "Replaced by a higher sequence",
+    "replace": "Replaced",
 }
 
 

@@ -102,8 +102,8 @@ class UsageEvent(models.Model):
     correction_count = fields.Integer(compute="_compute_correction_ids")
     state = fields.Selection(
         [
-            ("counted", "Counted"),
             ("waiting", "Being Counted"),
+            ("counted", "Counted"),
             ("held", "In Quarantine"),
             ("superseded", "Superseded"),
             ("voided", "Voided"),
