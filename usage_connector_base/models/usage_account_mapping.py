@@ -20,7 +20,6 @@ class UsageAccountMapping(models.Model):
     _description = "Assignment of Many Accounts"
     _inherit = ["usage.guarded.mixin", "mail.thread"]
     _order = "id desc"
-    _rec_name = "create_date"
 
     company_id = fields.Many2one("res.company", required=True, readonly=True, index=True)
     user_id = fields.Many2one("res.users", string="Asked By", required=True, readonly=True)
@@ -55,6 +54,13 @@ class UsageAccountMapping(models.Model):
             mapping.account_count = waiting + done + failed
             mapping.done_count, mapping.failed_count = done, failed
             mapping.progress = 100 * (done + failed) / mapping.account_count if mapping.account_count else 0
+
+    @api.depends("account_count", "user_id")
+    def _compute_display_name(self):
+        for mapping in self:
+            mapping.display_name = self.env._(
+                "%(count)s accounts, %(user)s", count=mapping.account_count, user=mapping.user_id.name
+            )
 
     # -- asking -----------------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ class TestManyAccounts(UsageCommon):
         mapping = self.env[action["res_model"]].browse(action["res_id"])
         self.assertEqual((mapping.user_id, mapping.state, mapping.progress), (self.operator, "running", 0))
         self.assertEqual((mapping.account_count, mapping.done_count), (5, 0))
+        self.assertEqual(mapping.display_name, "5 accounts, Operator")
         self.assertFalse(self.accounts.partner_id)
         self.run_job()
         self.assertEqual((mapping.state, mapping.progress, mapping.done_count), ("done", 100, 5))
