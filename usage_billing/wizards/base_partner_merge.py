@@ -14,8 +14,9 @@ class BasePartnerMerge(models.TransientModel):
         subscriptions = self.env["usage.subscription"].sudo()
         active = subscriptions.search([("commercial_partner_id", "in", customers.ids), ("state", "=", "active")])
         billed = active._accounts()
-        super()._update_foreign_keys(src_partners, dst_partner)
+        res = super()._update_foreign_keys(src_partners, dst_partner)
         active._keep_apart(billed)
+        return res
 
     @api.model
     def _usage_models(self):

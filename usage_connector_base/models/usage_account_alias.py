@@ -20,7 +20,6 @@ class UsageAccountAlias(models.Model):
     )
     merged_account_id = fields.Many2one(
         "usage.account",
-        string="Merged Account",
         readonly=True,
         index="btree_not_null",
         ondelete="set null",
@@ -74,7 +73,6 @@ class UsageAccount(models.Model):
     alias_ids = fields.One2many("usage.account.alias", "account_id", string="Aliases")
     merged_into_id = fields.Many2one(
         "usage.account",
-        string="Merged Into",
         readonly=True,
         index="btree_not_null",
         ondelete="restrict",

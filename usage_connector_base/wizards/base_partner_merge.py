@@ -12,7 +12,7 @@ class BasePartnerMerge(models.TransientModel):
         accounts = self.env["usage.account"].sudo().with_context(active_test=False)
         moved = accounts.search([("partner_id", "in", src_partners.ids)])
         before = {account.id: account.partner_id for account in moved}
-        super()._update_foreign_keys(src_partners, dst_partner)
+        res = super()._update_foreign_keys(src_partners, dst_partner)
         self.env.invalidate_all()
         for model in self._usage_models():
             self._recompute_company_of_customer(model, dst_partner)
@@ -27,6 +27,7 @@ class BasePartnerMerge(models.TransientModel):
             }
         )
         moved._tell_mapped(before)
+        return res
 
     @api.model
     def _usage_models(self):

@@ -1,4 +1,3 @@
-from . import base_partner_merge
 from . import usage_signal_kind
 from . import usage_signal_kind_included_threshold
 from . import usage_signal_kind_usage_drop

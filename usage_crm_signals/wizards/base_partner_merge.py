@@ -25,4 +25,4 @@ class BasePartnerMerge(models.TransientModel):
         )
         # sudo: whoever merges contacts need not know of their signals
         self.env["usage.signal"].sudo().browse(row[0] for row in self.env.execute_query(query)).unlink()
-        super()._update_foreign_keys(src_partners, dst_partner)
+        return super()._update_foreign_keys(src_partners, dst_partner)
