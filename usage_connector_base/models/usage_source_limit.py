@@ -37,6 +37,7 @@ class UsageSource(models.Model):
         default="second",
         tracking=True,
         copy=False,
+        help="The time in which the source may send as many events.",
     )
     rate_burst = fields.Integer(
         string="Burst",

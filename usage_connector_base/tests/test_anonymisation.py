@@ -265,6 +265,25 @@ class TestDoing(AnonymisationCommon):
         )
         self.assertEqual(self.env.cr.fetchall(), [(7, 7, 0)], "users are still told apart")
 
+    def test_unique_counts_stay(self):
+        """A digest keeps apart what was apart, and makes nothing count that did not."""
+        meter = self._meter("users", aggregation="unique_count", value_path="user.id")
+        ids = ["ann", "bob", "ann", 1, "1", 2, True, None, [1], {"a": 1}, "x" * 201, "anne"]
+        for n, value in enumerate(ids):
+            self.send((f"{n}", "ann"), data={"tokens": 1, "user": {"id": value}})
+        self.age()
+        before, events = self.figures(meter), self._from_events(meter)
+        self.assertEqual(events, [6], "ann, bob, 1, 2, true, anne")
+        for values in ({"method": "remove"}, {"method": "digest", "paths": "data.user"}):
+            with self.assertRaisesRegex(ValidationError, "would change"):
+                self.ask(**{"paths": "data.user.id", **values})
+        self.done(paths="data.user.id")
+        self.assertEqual(self._from_events(meter), events)
+        meter._definition_changed()
+        self.fold()
+        self.assertEqual(self.figures(meter), before)
+        self.assertRegex(self.stored("0").data["user"]["id"], DIGEST)
+
     def _from_events(self, meters):
         window = self.hour, self.hour + timedelta(hours=1)
         windows = [Window.over(meter, self.account, *window) for meter in meters]

@@ -156,6 +156,17 @@ class TestEvents(RetentionCommon):
         hour = (self.first + relativedelta(days=9)).replace(minute=0)
         self.assertEqual(aggregates._replayable_from(), hour + timedelta(hours=1))
 
+    def test_counting_again_leaves_hours_that_lost_events(self):
+        self.send("a")
+        self.send("c", month=1)
+        before = self.figures()
+        self.keep(23)
+        self.run_it()
+        self.meter._definition_changed()
+        self.fold()
+        self.assertEqual(self.figures(), before)
+        self.assertEqual(len(before), 2)
+
     def refused(self, *expected):
         """A run refuses the month, and its reason says so."""
         self.keep(23)
