@@ -3,6 +3,8 @@ from odoo.exceptions import UserError
 from odoo.fields import Command
 from odoo.tools import SQL
 
+COUNTED_BYTES = 64 * 1024 * 1024  # of a month, up to which its events are counted rather than estimated
+
 
 class UsageRetentionWizard(models.TransientModel):
     """What the end of the retention would delete now, before anything is."""
@@ -42,9 +44,11 @@ class UsageRetentionWizard(models.TransientModel):
             }
 
     def _estimate(self, month):
-        query = SQL("SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = %s::regclass", month.table)
-        [[rows]] = self.env.execute_query(query)
-        return rows
+        if self._size(month) < COUNTED_BYTES:
+            query = SQL("SELECT count(*) FROM %s", SQL.identifier(month.table))
+        else:
+            query = SQL("SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = %s::regclass", month.table)
+        return self.env.execute_query(query)[0][0]
 
     def _size(self, month):
         [[size]] = self.env.execute_query(SQL("SELECT pg_total_relation_size(%s::regclass)", month.table))
@@ -68,7 +72,9 @@ class UsageRetentionWizardLine(models.TransientModel):
 
     wizard_id = fields.Many2one("usage.retention.wizard", required=True, ondelete="cascade")
     month = fields.Date(readonly=True, help="Month in which the events were received.")
-    row_count = fields.Integer(string="Events (about)", readonly=True, help="As PostgreSQL estimates it.")
+    row_count = fields.Integer(
+        string="Events (about)", readonly=True, help="Of a large month as PostgreSQL estimates it."
+    )
     byte_count = fields.Float(string="Bytes", digits=(20, 0), readonly=True, help="Space on disk, with indexes.")
     state = fields.Selection(
         [("kept", "Kept"), ("due", "Would Be Deleted"), ("blocked", "Still Needed")],
