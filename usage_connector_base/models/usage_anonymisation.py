@@ -7,7 +7,7 @@ from odoo.exceptions import UserError, ValidationError
 from odoo.tools import SQL
 
 from ..guard import is_unlocked, unlocked
-from ..ingestion.facts import MAX_DIMENSION
+from ..ingestion.facts import MAX_DIMENSION, SUMMARY_TYPE
 from .usage_event import MAX_EVENTS
 from .usage_meter_definition import PATH
 
@@ -323,7 +323,8 @@ class UsageAnonymisation(models.Model):
             digest=self._sql_digest(text),
             removed=removed,
         )
-        found = SQL("%s <> 'null' AND %s !~ %s", value, text, ANONYMOUS)
+        # The data of a summary is ours: what it tells apart is what its meter counts by.
+        found = SQL("%s <> 'null' AND %s !~ %s AND e.type <> %s", value, text, ANONYMOUS, SUMMARY_TYPE)
         new = replaced if self.method == "digest" else removed
         return self._update(SQL("%s = %s", place, new), found, first, last)
 
