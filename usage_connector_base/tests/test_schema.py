@@ -116,6 +116,13 @@ class TestSchema(TransactionCase):
         )
         self.assertEqual(self.env.cr.fetchall(), [])
 
+    def test_uninstalling_leaves_no_other_table_of_ours(self):
+        """Nor those that no model has: what sources may send, and the key of digests."""
+        uninstall_hook(self.env)
+        names = ["usage_source_bucket", "usage_anonymisation_key"]
+        self.env.cr.execute("SELECT relname FROM pg_class WHERE relname = ANY(%s)", [names])
+        self.assertEqual(self.env.cr.fetchall(), [])
+
 
 @tagged("post_install", "-at_install")
 class TestOnceForAll(UsageCommon):
