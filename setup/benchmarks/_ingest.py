@@ -76,8 +76,8 @@ class Arena:
         at = self._now - timedelta(seconds=number * 7 % 7200)
         return {
             "specversion": "1.0",
-            "id": f"{int(at.timestamp() * 1000):012x}{number:020x}",
-            "source": "https://platform.example/usage",
+            "id": f"{int(at.timestamp() * 1000):010X}{number:016X}",  # as long as a ULID
+            "source": "/platform",
             "type": "llm.completion",
             "subject": account_name(number * 31 % accounts),
             "time": at.strftime("%Y-%m-%dT%H:%M:%SZ"),

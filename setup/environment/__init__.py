@@ -15,7 +15,7 @@ An executable that uses it looks like this:
 """
 
 from . import venv
-from .console import Failure, command, hand_over, run, say, step
+from .console import Failure, children, command, hand_over, is_alive, run, say, step
 from .odoo import REPO, Environment, Server, addons, answers, find_chromium, free_port, prepare, require_port
 
 __all__ = [
@@ -25,9 +25,11 @@ __all__ = [
     "Server",
     "addons",
     "answers",
+    "children",
     "find_chromium",
     "free_port",
     "hand_over",
+    "is_alive",
     "main",
     "prepare",
     "reexec_in_venv",

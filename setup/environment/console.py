@@ -76,6 +76,23 @@ def run(command: list, remedy: str = "", **options) -> str:
     return done.stdout
 
 
+def children(pid: int) -> list[int]:
+    """Return the ids of a process's children, none if there is no such process."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether there is such a process that has not ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
 def hand_over(words: list[str], variables: dict[str, str]) -> int:
     """Run a program on our terminal and return its exit code.
 

@@ -237,6 +237,11 @@ class Server:
         self._process.wait()
 
     @property
+    def ended(self) -> bool:
+        """Whether the server has ended, as it does by itself when it needs a worker while PostgreSQL is away."""
+        return self._process.poll() is not None
+
+    @property
     def pid(self) -> int:
         """The process id of the server, whose workers are its children."""
         return self._process.pid

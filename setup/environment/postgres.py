@@ -9,11 +9,12 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from . import cache, debian
-from .console import Failure, run, step
+from .console import Failure, children, is_alive, run, step
 
 OLDEST = 13
 ROLE = "odoo"
@@ -114,12 +115,18 @@ class Cluster:
 
         It recovers from its log. Not for the cluster that other commands share.
         """
-        main = int((self.data / "postmaster.pid").read_text().split()[0])
+        pid_file = self.data / "postmaster.pid"
+        main = int(pid_file.read_text().split()[0])
         os.kill(main, signal.SIGSTOP)  # so that it neither replaces nor outlives its children
-        for child in _children(main):
+        processes = [*children(main), main]
+        for process in processes:
             with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-        os.kill(main, signal.SIGKILL)
+                os.kill(process, signal.SIGKILL)
+        while any(map(is_alive, processes)):
+            time.sleep(0.01)
+        # A process whose end nobody asked for, as in a container without init, still counts as a running server.
+        for left in (pid_file, *self.sockets.glob(".s.PGSQL.*.lock")):
+            left.unlink()
         self._start()
 
     def environment(self) -> dict[str, str]:
@@ -162,11 +169,6 @@ class Cluster:
     def _hand_over(self, folder: Path) -> None:
         if self.owner:
             os.chown(folder, self.owner.pw_uid, self.owner.pw_gid)
-
-
-def _children(pid: int) -> list[int]:
-    """Return the ids of a process's children."""
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _owner() -> pwd.struct_passwd | None:
