@@ -22,6 +22,7 @@ from .postgres import Cluster
 
 REPO = venv.REPO
 TEMPLATE = "usage_tpl"
+PORT_SECONDS = 5  # for a killed server's port to be free again
 UNSHIPPED = {"__pycache__", "readme", "tests"}  # what no database depends on
 
 
@@ -253,6 +254,10 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        # The workers, which are not ours to wait for, give the port back a moment later.
+        deadline = time.monotonic() + PORT_SECONDS
+        while not _is_free(self.port) and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def _command(self) -> list[str]:
         place = ("--http-interface=127.0.0.1", f"--http-port={self.port}", f"--gevent-port={free_port()}")
@@ -286,15 +291,21 @@ def free_port() -> int:
 
 def require_port(port: int) -> None:
     """Raise Failure if something listens on `port` already."""
+    if not _is_free(port):
+        raise Failure(
+            f"Port {port} is taken.",
+            f"Stop what uses it (ss -ltnp 'sport = :{port}' shows it), or choose another port.",
+        )
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise Failure(
-                f"Port {port} is taken.",
-                f"Stop what uses it (ss -ltnp 'sport = :{port}' shows it), or choose another port.",
-            ) from None
+            return False
+        return True
 
 
 def addons() -> list[str]:
