@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +10,14 @@ from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
 
-from ._measure import Result, beside_floor
+from ._measure import Result, rate
 
 GROUP = "rating"
-UNIT = "charges/s"
 ABOUT = "graduated three-tier charges with explanation, on one core; floor: their products and sum alone"
 
 CHARGES = 10_000
 ROUNDS = 7
+LEAST = 30_000
 TIERS = (
     {"up_to": "1000000", "unit_amount": "1.50"},
     {"up_to": "10000000", "unit_amount": "1.20", "flat_amount": "5"},
@@ -48,7 +49,11 @@ def measure(rating: ModuleType) -> Result:
             rating.rate(price, rating.Usage(quantity=quantity), dollar)
         return CHARGES
 
-    return beside_floor(UNIT, charges, lambda: bare(quantities), ROUNDS)
+    rounds = [(rate(charges), rate(lambda: bare(quantities))) for _ in range(ROUNDS + 1)][1:]
+    values, floors = zip(*rounds, strict=True)
+    value = statistics.median(values)
+    more = {"rounds": ROUNDS, "lowest": round(min(values)), "highest": round(max(values))}
+    return Result(value, "charges/s", f">= {LEAST:,}", value >= LEAST, statistics.median(floors), more)
 
 
 def bare(quantities: list[Decimal]) -> int:

@@ -20,7 +20,7 @@ class UsagePrice(models.Model):
     _name = "usage.price"
     _description = "Usage Price"
     _inherit = ["mail.thread"]
-    _order = "plan_id, sequence, id"
+    _order = "plan_id, meter_id, sequence, id"
     _rec_names_search = ["meter_id.name", "product_id.name", "plan_id.name"]
     _check_company_auto = True
 
@@ -29,7 +29,6 @@ class UsagePrice(models.Model):
         required=True,
         index=True,
         ondelete="cascade",
-        check_company=True,
         compute="_compute_of_parent",
         store=True,
         readonly=False,

@@ -132,8 +132,11 @@ class TestRating(UsageBillingCommon):
         subscription = self._subscription(partner_id=partner.id, plan_id=plan.id)
         self.use(22_361_870, subject="chat", generated=4_088_665)
         charges = self.rated(subscription=subscription).charge_ids
-        found = [(charge.result["quantity"], charge.result["unrounded"], charge.result["amount"]) for charge in charges]
-        self.assertEqual(found, [("22361870", "11.180935", "11.18"), ("4088665", "5.206398", "5.21")])
+        names = ("quantity", "unrounded", "amount")
+        found = {charge.meter_id: tuple(charge.result[name] for name in names) for charge in charges}
+        self.assertEqual(
+            found, {self.meter: ("22361870", "11.180935", "11.18"), generated: ("4088665", "5.206398", "5.21")}
+        )
 
 
 @tagged("post_install", "-at_install")

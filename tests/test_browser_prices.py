@@ -1,0 +1,201 @@
+"""In Chromium: a pricing manager sets up a price of an LLM API without code, another one approves it.
+
+Input and output tokens by model, graduated, at least 50 a month. By hand, for last month:
+
+    large, input     2,500,000   1,000,000 × 2.00 + 1,500,000 × 1.50, per million      4.25
+    large, output    1,200,000   1,000,000 × 8.00 +   200,000 × 6.00, per million      9.20
+    all others         800,000     800,000 × 0.50, per million                         0.40
+                                                                                      13.85
+    at least 50.00: 36.15 lacks                                                       50.00
+
+Then a new version without the minimum is drafted: who pays what is shown before it is approved.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from playwright.sync_api import expect
+from screens import Walk
+from test_browser import month_before, rate
+
+from harness import Product
+from scenario.people import PASSWORD
+from scenario.story import Customer, Meter, Plan
+
+pytestmark = pytest.mark.browser
+
+METER = Meter("llm_tokens", "LLM Tokens", "llm.tokens", "token", "sum", "tokens", "model, direction")
+CUSTOMER = Customer("Prompt Works Ltd.", "ap@prompt.example", "llm_api", ("prompt-1",))
+USAGE = (("large", "input", 2_500_000), ("large", "output", 1_200_000), ("small", "input", 800_000))
+
+
+@pytest.fixture(scope="module")
+def product(environment, server):
+    """A meter with last month's usage of a customer, and a plan without prices."""
+    product = Product(environment, server, "llm")
+    product.start = month_before(datetime.today().date())
+    product.stage.create_meters((METER,))
+    product.stage.create_plans((Plan(CUSTOMER.plan, "LLM API", ()),), (METER,))
+    product.stage.create_customers((CUSTOMER,))
+    at = f"{(product.start + timedelta(days=3, hours=9)).isoformat()}Z"
+    product.send(
+        product.event(
+            type=METER.event_type,
+            subject="prompt-1",
+            time=at,
+            data={"model": model, "direction": direction, "tokens": tokens},
+        )
+        for model, direction, tokens in USAGE
+    )
+    product.wait_counted()
+    return product
+
+
+@pytest.fixture
+def walk(chromium, environment, product, web_server):
+    """A fresh browser page; its pictures are kept in the cache folder."""
+    folder = environment.cache / "screens"
+    folder.mkdir(exist_ok=True)
+    page = chromium.new_page()
+    walk = Walk(page, web_server.url, folder)
+    yield walk
+    page.close()
+    assert walk.complaints == []
+
+
+class Form:
+    """The form on the screen (the dialog's, when one is open), filled as a person does."""
+
+    def __init__(self, walk):
+        self.walk, self.page = walk, walk.page
+
+    @property
+    def scope(self):
+        dialog = self.page.locator(".modal .o_form_view")
+        return dialog.last if dialog.count() else self.page.locator(".o_form_view")
+
+    def field(self, name):
+        return self.scope.locator(f".o_field_widget[name={name}]").first
+
+    def write(self, name, value):
+        self.field(name).locator("input").first.fill(value)
+
+    def pick(self, name, text):
+        # DEBUG
+        """Choose a record by typing its name."""
+        self.write(name, text)
+        self.page.locator(".o-autocomplete--dropdown-item").get_by_text(text, exact=True).click()
+
+    def choose(self, name, label):
+        """Choose from a selection."""
+        control = self.field(name).locator("select, input").first
+        if control.evaluate("node => node.tagName") == "SELECT":
+            control.select_option(label=label)
+        else:
+            control.click()
+            self.page.locator(".o_select_menu_item", has_text=label).first.click()
+
+    def add_row(self, table, **values):
+        self.field(table).get_by_role("button", name="Add a line").click()
+        for name, value in values.items():
+            self.field(table).locator(f".o_selected_row .o_field_widget[name={name}] input").fill(value)
+
+    def save(self):
+        dialog = self.page.locator(".modal .o_form_button_save")
+        if dialog.count():
+            dialog.last.click()
+            self.page.wait_for_selector(".modal", state="detached")
+        else:
+            self.page.click(".o_form_button_save")
+            self.page.wait_for_selector(".o_form_status_indicator_buttons.invisible", state="attached")
+        self.walk.settle()
+
+    def press(self, label, confirm=False):
+        self.page.locator(".o_form_statusbar").get_by_role("button", name=label, exact=True).click()
+        if confirm:
+            self.page.click(".modal .modal-footer .btn-primary")
+        self.walk.settle()
+
+
+def open_price(walk, product, price="new"):
+    action = product.staff["admin"].find_ref("usage_billing.action_usage_price")
+    walk.page.goto(f"{walk.url}/odoo/action-{action}/{price}")
+    walk.settle()
+
+
+def set_up_row(walk, number, first, above):
+    """Make a row of the matrix graduated, with two tiers, in its dialog."""
+    walk.page.locator("button[name=action_open_part]").nth(number).click()
+    walk.page.wait_for_selector(".modal .o_form_view")
+    form = Form(walk)
+    form.choose("model", "Graduated tiers")
+    form.add_row("tier_ids", up_to="1000000", unit_amount=first)
+    form.add_row("tier_ids", unit_amount=above)
+    walk.look(f"price row {number}")
+    form.save()
+
+
+def test_an_llm_price_without_code(walk, product):
+    page = walk.page
+    walk.log_in("ada", PASSWORD)
+    open_price(walk, product)
+    form = Form(walk)
+    form.pick("plan_id", "LLM API")
+    form.pick("meter_id", METER.name)
+    form.pick("product_id", METER.name)
+    form.choose("model", "By dimension")
+    form.write("dimension_1", "model")
+    form.field("dimension_1").locator("input").press("Tab")
+    form.write("dimension_2", "direction")
+    form.field("dimension_2").locator("input").press("Tab")
+    for values in (("large", "input"), ("large", "output"), ("", "")):
+        form.add_row("part_ids", value_1=values[0], value_2=values[1], unit_amount="0.5", per_quantity="1000000")
+    page.get_by_role("tab", name="Fees, Bounds, Discounts").click()
+    form.write("minimum_amount", "50")
+    form.save()
+    set_up_row(walk, 0, "2", "1.5")
+    set_up_row(walk, 1, "8", "6")
+    walk.look("price llm draft")
+    words = form.field("description").inner_text()
+    assert "large · output: 8.00 USD per million token up to 1,000,000, then 6.00 USD" in words
+    assert "all others: 0.50 USD per million token" in words
+    assert "at least 50.00 USD a period" in words
+
+    # The other administrator approves it; a subscription takes it; the statement is as by hand.
+    [price] = product.staff["ada"].search(
+        "usage.price", [["meter_id", "=", product.stage.meter_ids[METER.code]], ["parent_id", "=", False]]
+    )
+    walk.log_in("ben", PASSWORD)
+    open_price(walk, product, price)
+    form.press("Approve", confirm=True)
+    expect(page.locator(".o_statusbar_status .o_arrow_button_current")).to_have_text("Approved", ignore_case=True)
+    product.stage.subscribe((CUSTOMER,), product.start)
+    rate(product, product.start)
+    paula = product.staff["paula"]
+    [charge] = paula.call(
+        "usage.charge",
+        "search_read",
+        [["price_id", "=", price], ["statement_state", "=", "rated"]],
+        ["amount", "explanation_html"],
+    )
+    assert charge["amount"] == 50
+    for text in ("large · input", "large · output", "All others", "9.20 USD", "36.15 USD"):
+        assert text in charge["explanation_html"]
+
+    # A version without the minimum: what changes, and who pays what, before it takes effect.
+    walk.log_in("ada", PASSWORD)
+    open_price(walk, product, price)
+    form.press("New Version")
+    page.get_by_role("tab", name="Fees, Bounds, Discounts").click()
+    form.write("minimum_amount", "0")
+    form.save()
+    page.get_by_role("tab", name="What Changes").click()
+    walk.look("price version")
+    assert "Minimum" in form.field("changes_html").inner_text()
+    form.press("Who Pays What")
+    walk.look("price who pays what")
+    row = page.locator(".o_data_row", has_text=CUSTOMER.name).inner_text()
+    for amount in ("50.00", "13.85", "-36.15"):
+        assert amount in row.replace("\N{MINUS SIGN}", "-")
