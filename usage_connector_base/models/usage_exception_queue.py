@@ -63,6 +63,8 @@ class UsageException(models.Model):
             return False
         if self._is_cut():
             return self.env._("Only a part of the event was kept: have the source send it again.")
+        if not self._replays_in_batches():
+            return self.env._("Have its cause mended and replay it, or have the source send a right one.")
         return self.env._("Correct it here, or have its cause mended and replay it.")
 
     @api.depends("payload", "other_payload", "replayed_payload")
@@ -104,7 +106,7 @@ class UsageException(models.Model):
     def action_correct(self):
         """Open the dialog that corrects rejected events and replays them."""
         self._check_open()
-        ready = self._replayable()
+        ready = self._replayable().filtered(lambda x: x._replays_in_batches())
         if not ready:
             raise UserError(self.env._("None of these holds a whole rejected event: there is nothing to correct."))
         action = self.env["ir.actions.act_window"]._for_xml_id("usage_connector_base.action_usage_exception_correct")
@@ -127,7 +129,7 @@ class UsageException(models.Model):
 
     def _replays_in_batches(self):
         """Whether it is a plain event, which goes through the pipeline with others."""
-        return "kind" not in self._fields or self.kind == "events"
+        return self.kind == "events"
 
 
 def render_comparison(titles, left, right):

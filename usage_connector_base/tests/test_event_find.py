@@ -72,6 +72,16 @@ class TestFindEvent(UsageCommon):
         self.assertEqual(form.state, "counted")
         self.assertIn("Next: Compare the two", form.story)
 
+    def test_taken_and_voided(self):
+        """A conflict settled for the received one, and what became of the event since."""
+        self.ingest([self.event("a"), self.event("a", tokens=2)])
+        self.exceptions().with_user(self.operator).action_take_received("The first was a test")
+        self.fold()
+        form = self.find("a")
+        self.assertEqual(form.state, "counted")
+        self.assertIn("amended it: The first was a test", form.story)
+        self.assertIn("counts 2 unit", form.story)
+
     def test_never_received(self):
         form = self.find("a")
         self.assertEqual(form.state, "unknown")

@@ -155,6 +155,7 @@ class TestScreens(UsageCommon):
             "action_map",
             "action_map_account",
             "action_keep_stored",
+            "action_take_received",
             "action_replay",
             "action_ignore",
             "action_reopen",

@@ -4,6 +4,7 @@ from odoo import api, fields, models
 from odoo.tools import SQL, format_datetime
 
 from ..ingestion.facts import MAX_IDENTIFIER, event_key
+from ..ingestion.summaries import summary_key
 from ..models.usage_exception import exception_digest
 
 _STEP = Markup("<li>{}</li>")
@@ -32,7 +33,7 @@ class UsageEventFind(models.TransientModel):
             ("waiting", "Being Counted"),
             ("held", "In Quarantine"),
             ("rejected", "Not Counted"),
-            ("superseded", "Corrected"),
+            ("voided", "Voided"),
             ("deleted", "Deleted"),
         ],
         compute="_compute_story",
@@ -60,7 +61,7 @@ class UsageEventFind(models.TransientModel):
         sources = self.env["usage.source"].search([("company_id", "in", self.env.companies.ids)])
         if not event_ref:
             return sources.browse()
-        keys = {str(event_key(source.id, event_ref)): source.id for source in sources}
+        keys = {str(key(source.id, event_ref)): source.id for source in sources for key in (event_key, summary_key)}
         query = SQL("SELECT replace(key::text, '-', '') FROM usage_event_key WHERE key = ANY(%s::uuid[])", list(keys))
         ids = {keys[key] for [key] in self.env.execute_query(query)}
         rejected = self.env["usage.exception"].search(
@@ -90,14 +91,13 @@ class UsageEventFind(models.TransientModel):
         stored = self.env["usage.query"]._stored(source._as_sender(), event_ref) or {}
         account = self.env["usage.account"].browse(stored.get("account_id"))
         exception = self._exception(source, event_ref, stored)
-        states = dict(self._fields["state"].selection)
         steps = [
             *self._how_it_came(source, stored),
             *self._what_became(answer, account),
             *self._open_question(exception),
         ]
         return {
-            "state": answer["state"] if answer["state"] in states else "superseded",
+            "state": answer["state"],
             "story": _STORY.format(Markup().join(map(_STEP.format, steps))),
             "event_id": stored.get("id"),
             "account_id": account,
@@ -145,7 +145,12 @@ class UsageEventFind(models.TransientModel):
             return [self.env._("It is stored for %s, and is being counted: this takes some seconds.", customer)]
         if state == "counted":
             return [self.env._("It counts for %s.", customer), *map(self._count, answer["meters"])]
-        return [self.env._("It no longer counts as it was sent: a correction came after it.")]
+        return [self.env._("It no longer counts: it was voided.")]
+
+    def _corrected(self, correction):
+        if correction["action"] == "void":
+            return self.env._("A correction voided it: %s", correction["reason"])
+        return self.env._("A correction amended it: %s", correction["reason"])
 
     def _why_held(self, answer, account):
         if answer.get("code") == "meter_unknown":
