@@ -146,14 +146,10 @@ class TestFiles(ImportCommon):
         book = xlwt.Workbook()
         sheet = book.add_sheet("Usage")
         style = xlwt.easyxf(num_format_str="yyyy-mm-dd hh:mm")
-        for place, name in enumerate(HEADER):
-            sheet.write(0, place, name)
-        for place, value in enumerate(self.row("a", 0.1)):
-            sheet.write(1, place, value)
-        sheet.write(2, 0, 4711)
-        for place, value in enumerate(self.row("b", 3, time=self.hour)):
-            if place:
-                sheet.write(2, place, value, style) if place == 2 else sheet.write(2, place, value)
+        rows = (HEADER, self.row("a", 0.1), self.row(4711, 3, time=self.hour))
+        for number, row in enumerate(rows):
+            for place, value in enumerate(row):
+                sheet.write(number, place, value, *[style] * (value is self.hour))
         output = io.BytesIO()
         book.save(output)
         job = self.imported(output.getvalue(), "usage.xls")

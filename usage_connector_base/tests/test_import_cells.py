@@ -173,11 +173,11 @@ class TestRows(BaseCase):
         Column("Type", None, "type", constant="llm.completion"),
     )
 
-    def read(self, *values):
+    def row(self, *values):
         return cells.read_row(list(values), self.COLUMNS, Reading(UTC))
 
     def test_event(self):
-        event, trouble = self.read(4711, " acme ", None, True, "1.50")
+        event, trouble = self.row(4711, " acme ", None, True, "1.50")
         self.assertIsNone(trouble)
         self.assertEqual(
             event,
@@ -191,16 +191,16 @@ class TestRows(BaseCase):
 
     def test_short_row(self):
         """What is required stays, empty, for the pipeline to reject."""
-        event, trouble = self.read("a")
+        event, trouble = self.row("a")
         self.assertEqual((event, trouble), ({"id": "a", "subject": "", "type": "llm.completion", "data": {}}, None))
 
     def test_failed_formula_names_its_column(self):
-        event, trouble = self.read("a", CellError("#N/A"), None, None, 1)
+        event, trouble = self.row("a", CellError("#N/A"), None, None, 1)
         self.assertEqual((trouble.code, event["subject"]), ("subject_invalid", "#N/A"))
         self.assertIn("Column Account: #N/A", trouble.message)
 
     def test_first_trouble_is_told(self):
-        event, trouble = self.read("a", "b", None, CellError("#N/A"), "x")
+        event, trouble = self.row("a", "b", None, CellError("#N/A"), "x")
         self.assertEqual(trouble.code, "dimension_invalid")
         self.assertEqual(event["data"]["model"]["tokens"], "x")
 
