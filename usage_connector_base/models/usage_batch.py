@@ -20,7 +20,12 @@ class UsageBatch(models.Model):
 
     source_id = fields.Many2one("usage.source", readonly=True, required=True, index=True, ondelete="restrict")
     company_id = fields.Many2one("res.company", readonly=True, required=True, index=True)
-    user_id = fields.Many2one("res.users", string="Sent By", readonly=True, help="The API user whose key was sent.")
+    user_id = fields.Many2one(
+        "res.users",
+        string="Sent By",
+        readonly=True,
+        help="The API user whose key was sent, or the person who imported or replayed.",
+    )
     key_id = Unchecked("usage.source.key", string="Key", readonly=True, help="The API key that was sent.")
     remote_addr = fields.Char(
         string="Sent From",
