@@ -91,7 +91,8 @@ def expect_counted(walk, event_id, counted):
 def choose(walk, widget, text):
     """Choose an entry of a selection, or of a many2one."""
     widget.locator("input").first.fill(text)
-    walk.page.locator(".o-dropdown--menu .o-dropdown-item, .o_select_menu_item").filter(has_text=text).first.click()
+    entries = ".o-autocomplete--dropdown-item, .o-dropdown--menu .o-dropdown-item, .o_select_menu_item"
+    walk.page.locator(entries).filter(has_text=text).first.click()
 
 
 def press(dialog, label):

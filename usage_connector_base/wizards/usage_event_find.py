@@ -144,7 +144,7 @@ class UsageEventFind(models.TransientModel):
         if state == "waiting":
             return [self.env._("It is stored for %s, and is being counted: this takes some seconds.", customer)]
         if state == "counted":
-            return [self.env._("It counts for %s.", customer), *map(self._count, answer["meters"])]
+            return [self.env._("It counts for %s", customer), *map(self._count, answer["meters"])]
         return [self.env._("It no longer counts: it was voided.")]
 
     def _corrected(self, correction):
