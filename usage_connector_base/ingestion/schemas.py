@@ -11,7 +11,8 @@ import re
 
 import msgspec
 from jsonschema import Draft7Validator, Draft202012Validator, validators
-from jsonschema.exceptions import SchemaError, ValidationError, best_match
+from jsonschema.exceptions import SchemaError, best_match
+from jsonschema.exceptions import ValidationError as Mismatch
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
@@ -89,13 +90,13 @@ def _draft(schema):
 def _pattern(_validator, pattern, instance, _schema):
     """Whether a text matches; one too long to be tried does not."""
     if isinstance(instance, str) and (len(instance) > MAX_MATCHED or not re.search(pattern, instance)):
-        yield ValidationError("does not match")
+        yield Mismatch("does not match")
 
 
 def _unique_items(_validator, unique, instance, _schema):
     """Whether no item comes twice, in one pass where the library compares each with each."""
     if unique and isinstance(instance, list) and len({_canonical.encode(item) for item in instance}) < len(instance):
-        yield ValidationError("has the same item twice")
+        yield Mismatch("has the same item twice")
 
 
 def _first_error(validator, data):

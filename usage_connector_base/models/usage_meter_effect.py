@@ -22,7 +22,6 @@ class UsageMeterVersion(models.Model):
 
     compared_to_id = fields.Many2one(
         "usage.meter.version",
-        string="Compared To",
         compute="_compute_compared_to_id",
         store=True,
         help="The version that counts where this one does not.",

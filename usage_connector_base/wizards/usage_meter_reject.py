@@ -5,7 +5,7 @@ class UsageMeterReject(models.TransientModel):
     _name = "usage.meter.reject"
     _description = "Reject a Change of a Meter"
 
-    version_id = fields.Many2one("usage.meter.version", string="Version", required=True, readonly=True)
+    version_id = fields.Many2one("usage.meter.version", required=True, readonly=True)
     reason = fields.Text(required=True, help="What has to be put right; it stands in the version's log.")
 
     def action_reject(self):

@@ -3,7 +3,6 @@ import json
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Command
-from odoo.tools.misc import clean_context
 
 from ..ingestion import facts
 from ..ingestion.envelope import Refusal, decode
@@ -37,8 +36,7 @@ class UsageMeterTry(models.TransientModel):
         self.check_access("write")
         events = self._events()
         lines = [values for number, event in enumerate(events, 1) for values in self._lines(number, event)]
-        # Without the defaults of the dialog, which are not the lines'.
-        self.with_context(clean_context(self.env.context)).line_ids = [Command.clear(), *map(Command.create, lines)]
+        self.line_ids = [Command.clear(), *map(Command.create, lines)]
         return {
             "type": "ir.actions.act_window",
             "name": self.env._("Try %s", self.meter_id.name),
@@ -83,7 +81,8 @@ class UsageMeterTry(models.TransientModel):
     def _lines(self, number, event):
         """Values of the result's lines for one event: what becomes of it, by each meter of its type."""
         limits = self.env["usage.ingestion"]._limits()
-        ref = {"number": number, "event_ref": self._short(event, "id")}
+        # Without a meter unless one counts it: the dialog's own would be the default.
+        ref = {"meter_id": False, "number": number, "event_ref": self._short(event, "id")}
         try:
             fact = facts.read_fact(0, event, self._specs, limits)
         except facts.Rejection as rejection:
