@@ -107,7 +107,7 @@ class UsageAnonymisation(models.Model):
     _age = models.Constraint("CHECK(age_days >= 0)", "The age is 0 days or more.")
 
     def init(self):
-        super().init()
+        res = super().init()
         self.env.cr.execute(SECRET)
         secret = os.urandom(32).ljust(BLOCK, b"\0")
         self.env.cr.execute(
@@ -117,6 +117,7 @@ class UsageAnonymisation(models.Model):
                 bytes(byte ^ 0x5C for byte in secret),
             )
         )
+        return res
 
     # -- asking and approving ---------------------------------------------------------------
 

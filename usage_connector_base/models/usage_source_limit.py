@@ -32,7 +32,6 @@ class UsageSource(models.Model):
     )
     rate_unit = fields.Selection(
         [("second", "a Second"), ("minute", "a Minute")],
-        string="Rate Unit",
         required=True,
         default="second",
         tracking=True,
@@ -56,8 +55,9 @@ class UsageSource(models.Model):
     _rate_limit = models.Constraint("CHECK(rate_limit >= 0 AND rate_burst >= 0)", "Rate and burst are 0 or more.")
 
     def init(self):
-        super().init()
+        res = super().init()
         self.env.cr.execute(BUCKETS)
+        return res
 
     @api.constrains("allowed_networks")
     def _check_networks(self):
