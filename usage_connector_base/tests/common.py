@@ -302,7 +302,7 @@ class UsageCommon(TransactionCase):
         An endpoint with a message and one attempt to send it, totals of its requests, and a
         comparison that found its hours damaged.
         """
-        cls.env.cr.execute(SQL("UPDATE usage_aggregate SET event_count = 99 WHERE company_id = %s", company.id))
+        cls.env.cr.execute(SQL("UPDATE usage_aggregate SET total = 0 WHERE company_id = %s", company.id))
         check = cls.env["usage.drift.check"].create({"company_id": company.id})
         for meter in cls.env["usage.meter"].search([("company_id", "=", company.id)]):
             check._compare(meter, check.date_from)

@@ -338,6 +338,28 @@ class TestAggregations(AggregationCommon):
             },
         )
 
+    def test_groups_on_the_screens(self):
+        """As the meter's aggregation has it; nothing where that is not to be had of hours, or units are mixed."""
+        self.send((self.at(1), 4), (self.at(1, 30), 5), (self.at(2, 30), 9))
+        read = self.env["usage.aggregate"].with_user(self.viewer)._read_group
+        groups = dict(read([], ["meter_id"], ["quantity:sum"]))
+        found = {key: groups[meter] for key, meter in self.meters.items()}
+        self.assertEqual(
+            found,
+            {
+                "count": 3,
+                "sum": 18,
+                "min": 4,
+                "max": 9,
+                "average": 6,
+                "latest": 9,
+                "unique_count": False,
+                "time_weighted": False,
+            },
+        )
+        self.assertEqual(read([], [], ["quantity:sum"]), [(False,)])
+        self.assertEqual(len(read([], ["partner_id", "source_id"], ["quantity:sum", "event_count:sum"])), 1)
+
     def test_walking_down(self):
         self.send((self.at(1), 4), (self.at(1, 30), 5, "b"), (self.at(2, 30), 7))
         for key in KEYS:
@@ -382,23 +404,15 @@ class RandomEvents:
         return self.ingest(sent or [self.level(self.start, 0, subject="of the correction alone")])["batch"]
 
     def correct_one(self):
-        """Void an event, or have another one count instead, in a request that is counted now or later."""
-        event = self.events.pop(self.random.randrange(len(self.events)))
-        batch = self.send_batch(list(self.some_events(self.random.randrange(2))))
-        self.env.cr.execute(
-            SQL(
-                """
-                INSERT INTO usage_correction (source_id, company_id, batch_id, event_id, root_id, action, reason,
-                    user_id, received_at)
-                SELECT source_id, company_id, %s, id, id, 'void', 'Sent in error', %s, received_at
-                FROM usage_event WHERE source_id = %s AND event_id = %s
-                """,
-                batch,
-                self.env.uid,
-                self.source.id,
-                event[-1],
-            )
-        )
+        """Void or amend an event, in a request that is counted now or later."""
+        account, time, _order, value, zone, event_id = self.events.pop(self.random.randrange(len(self.events)))
+        self.received += 1
+        correction = f"correction {self.received}"
+        if self.random.random() < 0.5:
+            self.correct(self.void(correction, event_id))
+        else:
+            self.correct(self.amend(correction, event_id, data={"n": value + 1, "zone": zone}))
+            self.events.append((account, time, self.received, value + 1, zone, event_id))
 
     def expected(self, key, start, end):
         return sum(

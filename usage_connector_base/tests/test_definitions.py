@@ -261,23 +261,11 @@ class TestTry(AggregationCommon):
 class TestCorrections(AggregationCommon):
     """A correction takes effect when its request is counted, exactly once, in whatever order."""
 
-    def correct(self, event_id, replacement=None):
-        """Void an event; the correction comes with another event, which may count instead."""
-        batch = self.ingest([replacement or {**self.level(self.at(0), 0), "type": "nothing counts it"}])["batch"]
-        self.env.cr.execute(
-            SQL(
-                """
-                INSERT INTO usage_correction (source_id, company_id, batch_id, event_id, root_id, action, reason,
-                    user_id, received_at)
-                SELECT source_id, company_id, %s, id, id, 'void', 'Sent in error', %s, received_at
-                FROM usage_event WHERE event_id = %s
-                """,
-                batch,
-                self.env.uid,
-                event_id,
-            )
-        )
-        return batch
+    def supersede(self, event, **changes):
+        """Void an event, or amend what is given of it; the number of the request."""
+        correction = self.amend if changes else self.void
+        type(self).number += 1
+        return self.correct(correction(f"correction {self.number}", event["id"], **changes))["batch"]
 
     def quantity(self):
         return self.read("sum", self.at(0), self.at(24))
@@ -286,7 +274,7 @@ class TestCorrections(AggregationCommon):
         event = self.level(self.at(1), 4)
         self.ingest([event, self.level(self.at(1), 10)])
         self.fold()
-        self.correct(event["id"])
+        self.supersede(event)
         windows = [Window.over(self.meters["sum"], self.account, self.at(0), self.at(24))]
         self.assertEqual(self.env["usage.aggregate"]._quantities(windows), [14], "not counted yet")
         self.fold()
@@ -299,7 +287,7 @@ class TestCorrections(AggregationCommon):
         event = self.level(self.at(1), 4)
         self.ingest([event])
         self.fold()
-        self.correct(event["id"])
+        self.supersede(event)
         self.fold()
         self.assertEqual(self.quantity(), 0)
         self.assertEqual(self.rows("sum"), [], "nothing is left of the hour")
@@ -308,15 +296,15 @@ class TestCorrections(AggregationCommon):
         event = self.level(self.at(1), 4)
         self.ingest([event])
         self.fold()
-        self.correct(event["id"], self.level(self.at(3), 6))
+        self.supersede(event, time=f"{self.at(3).isoformat()}Z", data={"n": 6, "zone": "a"})
         self.fold()
         self.assertEqual([(row[1], row[3]) for row in self.rows("sum")], [(self.at(3), "6")])
 
     def test_amend_and_amend_again(self):
-        first, second, third = (self.level(self.at(1), value) for value in (4, 6, 8))
-        self.ingest([first])
-        self.correct(first["id"], second)
-        self.correct(second["id"], third)
+        event = self.level(self.at(1), 4)
+        self.ingest([event])
+        self.supersede(event, data={"n": 6, "zone": "a"})
+        self.supersede(event, data={"n": 8, "zone": "a"})
         self.fold()
         self.assertEqual(self.quantity(), 8)
 
@@ -324,7 +312,7 @@ class TestCorrections(AggregationCommon):
         """The event's own request is counted last."""
         event = self.level(self.at(1), 4)
         batch = self.ingest([event])["batch"]
-        correction = self.correct(event["id"])
+        correction = self.supersede(event)
         self.fold_only(correction)
         self.assertEqual(self.rows("sum"), [])
         self.fold_only(batch)
@@ -334,7 +322,7 @@ class TestCorrections(AggregationCommon):
         """The event's request is counted when the correction is stored and not counted yet."""
         event = self.level(self.at(1), 4)
         batch = self.ingest([event])["batch"]
-        correction = self.correct(event["id"])
+        correction = self.supersede(event)
         self.fold_only(batch)
         self.assertEqual([row[3] for row in self.rows("sum")], ["4"])
         self.fold_only(correction)
