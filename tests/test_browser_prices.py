@@ -87,6 +87,9 @@ class Form:
         """Choose a record by typing its name."""
         self.write(name, text)
         self.page.locator(".o-autocomplete--dropdown-item").get_by_text(text, exact=True).click()
+        expect(self.field(name).locator("input").first).to_have_value(text)
+        self.page.wait_for_timeout(500)  # what depends on it comes back
+        self.walk.settle()
 
     def choose(self, name, label):
         """Choose from a selection."""

@@ -153,9 +153,11 @@ class UsagePrice(models.Model):
                 )
 
     def copy_data(self, default=None):
-        """Copied parts belong to the copy of their whole."""
+        """Copied parts belong to the copy of their whole; prices in their plan's currency stay in that of the plan."""
         vals_list = super().copy_data(default)
         for price, vals in zip(self, vals_list, strict=True):
+            if price.currency_id == price.plan_id.currency_id and "currency_id" not in (default or {}):
+                vals.pop("currency_id", None)
             if price.parent_id:
                 for name in ("plan_id", "meter_id", "product_id", "currency_id"):
                     vals.pop(name, None)

@@ -66,6 +66,8 @@ class TestAccess(UsageBillingCommon):
         made_here = {name for name in models if self.env[name]._original_module == "usage_billing"}
         ours = {name for name in made_here if name.startswith("usage.") and not self.env[name]._abstract}
         self.assertEqual(ours, set(RIGHTS))
+        ours = [name for name in models if name.startswith("usage.") and not self.env[name]._abstract]
+        self.assertEqual(set(ours) - {"usage.aggregate", "usage.event"}, set(RIGHTS))
 
     def test_roles_imply_each_other_not(self):
         preparer = self.env.ref("usage_billing.group_billing_preparer")
