@@ -93,6 +93,7 @@ class UsageEventFind(models.TransientModel):
         exception = self._exception(source, event_ref, stored)
         steps = [
             *self._how_it_came(source, stored),
+            *map(self._corrected, answer.get("corrections", ())),
             *self._what_became(answer, account),
             *self._open_question(exception),
         ]
