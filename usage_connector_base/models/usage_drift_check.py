@@ -136,7 +136,7 @@ class UsageDriftCheck(models.Model):
         """A comparison of the last months for each company with meters that none was made for lately."""
         today = fields.Date.today()
         # sudo: the job works for all companies
-        companies = self.env["usage.meter"].sudo().search([]).company_id
+        companies = self.env["usage.meter"].sudo().search([("active", "=", True)]).company_id
         recent = self.search([("create_uid", "=", self.env.uid), ("create_date", ">", fields.Datetime.now() - DAILY)])
         self.create(
             [

@@ -96,7 +96,7 @@ class AggregationCommon(UsageCommon):
             "data": {"n": value, "zone": zone},
         }
 
-    def read(self, key, start, end, accounts=None):
+    def quantity_of(self, key, start, end, accounts=None):
         """The quantity from the hours, which must be that from the events."""
         windows = [Window.over(self.meters[key], accounts or self.account, start, end)]
         [quantity] = self.env["usage.aggregate"]._quantities(windows)
@@ -106,7 +106,7 @@ class AggregationCommon(UsageCommon):
     def assertRead(self, start, end, accounts=None, **expected):
         """Quantities of [start, end) by aggregation, as text or number."""
         for key, quantity in expected.items():
-            self.assertEqual(self.read(key, start, end, accounts), Decimal(quantity), key)
+            self.assertEqual(self.quantity_of(key, start, end, accounts), Decimal(quantity), key)
 
     def rows(self, key):
         """Stored hours of the meter: every column, in an order."""
@@ -438,7 +438,7 @@ class TestAnyEvents(RandomEvents, AggregationCommon):
         for key in KEYS:
             for start, end in self.some_windows():
                 with self.subTest(key, start=start, end=end):
-                    self.assertEqual(self.read(key, start, end, self.accounts), self.expected(key, start, end))
+                    self.assertEqual(self.quantity_of(key, start, end, self.accounts), self.expected(key, start, end))
 
     def test_as_the_reference(self):
         self.send_some(15)

@@ -268,7 +268,7 @@ class TestCorrections(AggregationCommon):
         return self.correct(correction(f"correction {self.number}", event["id"], **changes))["batch"]
 
     def quantity(self):
-        return self.read("sum", self.at(0), self.at(24))
+        return self.quantity_of("sum", self.at(0), self.at(24))
 
     def test_void(self):
         event = self.level(self.at(1), 4)
@@ -279,7 +279,7 @@ class TestCorrections(AggregationCommon):
         self.assertEqual(self.env["usage.aggregate"]._quantities(windows), [14], "not counted yet")
         self.fold()
         self.assertEqual(self.quantity(), 10)
-        self.assertEqual(self.read("max", self.at(0), self.at(24)), 10)
+        self.assertEqual(self.quantity_of("max", self.at(0), self.at(24)), 10)
         [hour] = self.env["usage.aggregate"].search([("meter_id", "=", self.meters["sum"].id)])
         self.assertEqual((hour.event_count, len(hour._event_ids())), (1, 1))
 
