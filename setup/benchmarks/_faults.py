@@ -324,6 +324,7 @@ def run_trial(database: str, events: int, kills: int) -> Outcome:
             with env.server(database, workers=_ingest.WORKERS) as server:
                 with environment.step("Setting up a source and its accounts"):
                     key = _ingest.set_up(server.url, database)
+                env.cluster.checkpoint()
                 return Trial(env, server, key, events).run(kills)
         finally:
             env.drop_database(database)
