@@ -35,8 +35,8 @@ FOLD_LOT = 200
 TABLES = ("usage_event", "usage_event_key")
 INDEX_BITS = 14  # an event's id is that of its batch, followed by its place in it
 
-# Events {first} to {last} as ingestion stores them: received evenly since the month began, used within the three
-# hours before, of all accounts in turn.
+# Events {first} to {last} as ingestion stores them: received evenly since the month began, used within the five
+# minutes before, of all accounts in turn.
 SEED = """
     CREATE TEMPORARY TABLE seed AS
         SELECT n, {batch} + (n - {first}) / {size} AS batch_id,
@@ -53,7 +53,7 @@ SEED = """
     INSERT INTO usage_event (id, batch_id, source_id, company_id, account_id, time, received_at, event_id, type,
             data)
         SELECT seed.id, batch_id, a.source_id, a.company_id, a.id,
-            received_at - n * 7 % 10800 * interval '1 second', received_at, event_id, 'llm.completion',
+            received_at - n * 2654435761 % 300 * interval '1 second', received_at, event_id, 'llm.completion',
             jsonb_build_object('model', CASE n % 2 WHEN 0 THEN 'atlas-large' ELSE 'atlas-small' END, 'usage',
                 jsonb_build_object('input_tokens', 1200 + n % 977, 'output_tokens', 90 + n % 131))
         FROM seed JOIN (SELECT *, row_number() OVER (ORDER BY id) - 1 AS place FROM usage_account) a
