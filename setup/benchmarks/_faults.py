@@ -300,9 +300,10 @@ class Trial:
 
     def _hours(self) -> list[str]:
         return self._query(
-            "SELECT m.code, a.external_id, hour, dimensions->>'model', sum(u.event_count), sum(quantity)::bigint "
-            "FROM usage_aggregate u JOIN usage_meter m ON m.id = meter_id JOIN usage_account a ON a.id = account_id "
-            "GROUP BY 1, 2, 3, 4"
+            "SELECT m.code, a.external_id, u.hour, u.dimensions->>'model', sum(u.event_count), sum(u.quantity)::bigint"
+            " FROM usage_aggregate u JOIN usage_meter m ON m.id = u.meter_id"
+            " JOIN usage_account a ON a.id = u.account_id"
+            " GROUP BY 1, 2, 3, 4"
         ).splitlines()
 
     def _query(self, statement: str) -> str:
