@@ -79,13 +79,13 @@ class Form:
     def field(self, name):
         return self.scope.locator(f".o_field_widget[name={name}]").first
 
-    def write(self, name, value):
+    def fill(self, name, value):
         self.field(name).locator("input").first.fill(value)
 
     def pick(self, name, text):
         # DEBUG
         """Choose a record by typing its name."""
-        self.write(name, text)
+        self.fill(name, text)
         self.page.locator(".o-autocomplete--dropdown-item").get_by_text(text, exact=True).click()
         expect(self.field(name).locator("input").first).to_have_value(text)
         self.page.wait_for_timeout(500)  # what depends on it comes back
@@ -149,14 +149,14 @@ def test_an_llm_price_without_code(walk, product):
     form.pick("meter_id", METER.name)
     form.pick("product_id", METER.name)
     form.choose("model", "By dimension")
-    form.write("dimension_1", "model")
+    form.fill("dimension_1", "model")
     form.field("dimension_1").locator("input").press("Tab")
-    form.write("dimension_2", "direction")
+    form.fill("dimension_2", "direction")
     form.field("dimension_2").locator("input").press("Tab")
     for values in (("large", "input"), ("large", "output"), ("", "")):
         form.add_row("part_ids", value_1=values[0], value_2=values[1], unit_amount="0.5", per_quantity="1000000")
     page.get_by_role("tab", name="Fees, Bounds, Discounts").click()
-    form.write("minimum_amount", "50")
+    form.fill("minimum_amount", "50")
     form.save()
     set_up_row(walk, 0, "2", "1.5")
     set_up_row(walk, 1, "8", "6")
@@ -192,7 +192,7 @@ def test_an_llm_price_without_code(walk, product):
     open_price(walk, product, price)
     form.press("New Version")
     page.get_by_role("tab", name="Fees, Bounds, Discounts").click()
-    form.write("minimum_amount", "0")
+    form.fill("minimum_amount", "0")
     form.save()
     page.get_by_role("tab", name="What Changes").click()
     walk.look("price version")

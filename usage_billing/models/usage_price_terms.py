@@ -296,7 +296,6 @@ class UsagePrice(models.Model):
     commitment_value = Exact(string="Commitment", min_display_digits=2, tracking=True, help="What is promised.")
     commitment_per = fields.Selection(
         [("period", "Period"), ("window", "Hour, day or group")],
-        string="Commitment Per",
         required=True,
         default="period",
         tracking=True,

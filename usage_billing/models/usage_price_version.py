@@ -27,7 +27,6 @@ class UsagePrice(models.Model):
 
     supersedes_id = fields.Many2one(
         "usage.price",
-        string="Supersedes",
         readonly=True,
         copy=False,
         index="btree_not_null",

@@ -159,7 +159,7 @@ class UsageSimulation(models.Model):
     def _restart(self, state, count=0):
         # sudo: results follow from the question; nobody enters them
         self.line_ids.sudo().unlink()
-        super().write({"state": state, "done_count": 0, "subscription_count": count})
+        self.write({"state": state, "done_count": 0, "subscription_count": count})
 
     def _subscriptions(self):
         """Return the subscriptions that are calculated, in the order of their ids."""
@@ -189,7 +189,7 @@ class UsageSimulation(models.Model):
                 if not cron._commit_progress(len(ids)):
                     return
                 self.env.invalidate_all()
-            super(UsageSimulation, simulation).write({"state": "done"})
+            simulation.write({"state": "done"})
             cron._commit_progress()
 
     def _calculate(self, subscriptions):
@@ -199,7 +199,7 @@ class UsageSimulation(models.Model):
         # sudo: results follow from the question; nobody enters them
         self.env["usage.simulation.line"].sudo().create(vals_list)
         done = self.done_count + len(subscriptions)
-        super().write({"done_count": done, "state": "done" if done >= self.subscription_count else "running"})
+        self.write({"done_count": done, "state": "done" if done >= self.subscription_count else "running"})
 
     # -- what is rated ------------------------------------------------------------------------
 
