@@ -101,9 +101,15 @@ class Form:
             self.page.locator(".o_select_menu_item", has_text=label).first.click()
 
     def add_row(self, table, **values):
+        """Add a line to a table, once the one before it is taken over."""
+        rows = self.field(table).locator(".o_data_row")
+        before = rows.count()
         self.field(table).get_by_role("button", name="Add a line").click()
+        expect(rows).to_have_count(before + 1)
+        row = rows.nth(before)
+        expect(row).to_contain_class("o_selected_row")
         for name, value in values.items():
-            self.field(table).locator(f".o_selected_row .o_field_widget[name={name}] input").fill(value)
+            row.locator(f".o_field_widget[name={name}] input").fill(value)
 
     def save(self):
         dialog = self.page.locator(".modal .o_form_button_save")
