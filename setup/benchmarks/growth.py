@@ -47,8 +47,8 @@ SEED = """
             (SELECT date_trunc('month', now() AT TIME ZONE 'UTC') AS month, now() AT TIME ZONE 'UTC' AS clock) AS span;
     INSERT INTO usage_batch (id, kind, source_id, company_id, user_id, received_at, media_type, body_bytes, event_count,
             accepted_count, duplicate_count, conflict_count, quarantined_count, rejected_count, duration_ms)
-        SELECT batch_id, 'events', s.id, s.company_id, s.user_id, min(received_at), 'application/cloudevents-batch+json',
-            300 * count(*), count(*), count(*), 0, 0, 0, 0, 30
+        SELECT batch_id, 'events', s.id, s.company_id, s.user_id, min(received_at),
+            'application/cloudevents-batch+json', 300 * count(*), count(*), count(*), 0, 0, 0, 0, 30
         FROM seed, usage_source s GROUP BY batch_id, s.id, s.company_id, s.user_id;
     INSERT INTO usage_event (id, batch_id, source_id, company_id, account_id, time, received_at, event_id, type,
             data)
