@@ -54,30 +54,30 @@ class TestWindows(BaseCase):
 
 @tagged("post_install", "-at_install")
 class TestReadSummary(BaseCase):
-    def read(self, **values):
+    def parsed(self, **values):
         summary = {name: value for name, value in {**GOOD, **values}.items() if value != "absent"}
         return summaries.read_summary(summary, LIMITS)
 
     def code(self, **values):
         with self.assertRaises(facts.Rejection) as caught:
-            self.read(**values)
+            self.parsed(**values)
         self.assertTrue(caught.exception.message)
         return caught.exception.code
 
     def test_good(self):
-        read = self.read(dimensions={"b": 1, "a": None})
+        read = self.parsed(dimensions={"b": 1, "a": None})
         self.assertEqual((read.start, read.end), (datetime(2026, 5, 3, 10), datetime(2026, 5, 3, 11)))
         self.assertEqual((read.dimensions, read.subject), ({"b": 1}, "acme"))
 
     def test_longest_window(self):
-        self.read(start="2026-04-01T00:00:00Z", end="2026-05-02T00:00:00Z")
+        self.parsed(start="2026-04-01T00:00:00Z", end="2026-05-02T00:00:00Z")
         self.assertEqual(self.code(start="2026-04-01T00:00:00Z", end="2026-05-02T01:00:00Z"), "window_invalid")
 
     def test_id_is_that_of_the_window(self):
-        first = summaries.summary_id(self.read(quantity=1, sequence=1, job="a"), 7)
-        self.assertEqual(summaries.summary_id(self.read(quantity=2, sequence=2), 7), first)
-        self.assertNotEqual(summaries.summary_id(self.read(), 8), first)
-        self.assertNotEqual(summaries.summary_id(self.read(meter="x"), 7), first)
-        self.assertNotEqual(summaries.summary_id(self.read(end="2026-05-03T12:00:00Z"), 7), first)
-        self.assertNotEqual(summaries.summary_id(self.read(dimensions={"a": 1}), 7), first)
+        first = summaries.summary_id(self.parsed(quantity=1, sequence=1, job="a"), 7)
+        self.assertEqual(summaries.summary_id(self.parsed(quantity=2, sequence=2), 7), first)
+        self.assertNotEqual(summaries.summary_id(self.parsed(), 8), first)
+        self.assertNotEqual(summaries.summary_id(self.parsed(meter="x"), 7), first)
+        self.assertNotEqual(summaries.summary_id(self.parsed(end="2026-05-03T12:00:00Z"), 7), first)
+        self.assertNotEqual(summaries.summary_id(self.parsed(dimensions={"a": 1}), 7), first)
         self.assertLessEqual(len(first), facts.MAX_IDENTIFIER)
