@@ -182,6 +182,28 @@ class TestConcurrency(ConcurrencyCommon):
         self.assertEqual(self.quantity() - self.before, 30)
         self.assertEqual(self.fold(), 0)
 
+    def test_counting_hours_again_while_others_are_folded(self):
+        """Neither loses what the other counts."""
+        for n in range(4):
+            self.ingest([self.event(f"{n} {m}") for m in range(5)])
+            self.at_once(lambda step: step(), [self.fold, self.count_again, self.fold])
+        self.fold()
+        self.assertEqual(self.quantity() - self.before, 20)
+        self.count_again()
+        self.assertEqual(self.quantity() - self.before, 20)
+
+    def count_again(self):
+        """Count all hours of the source again, as the button of a difference does."""
+        with self._transaction() as env, read_committed_cursor(env) as cr:
+            aggregates = env(cr=cr)["usage.aggregate"]
+            aggregates._lock_fold()
+            query = SQL(
+                "SELECT DISTINCT account_id, date_trunc('hour', time) FROM usage_event WHERE source_id = %s",
+                self.source_id,
+            )
+            meter = aggregates.env["usage.meter"].browse(self.meter_id)
+            aggregates._recount_hours(aggregates.env.execute_query(query), meter._definitions())
+
     def test_folding_while_a_batch_is_being_stored(self):
         """A batch that is committed later than a younger one is not passed over."""
         with self._transaction() as env, read_committed_cursor(env) as cr:
