@@ -190,7 +190,7 @@ def test_an_llm_price_without_code(walk, product):
         ["amount", "explanation_html"],
     )
     assert charge["amount"] == 50
-    for text in ("large · input", "large · output", "All others", "9.20 USD", "36.15 USD"):
+    for text in ("large · input", "large · output", "All others", "2.25 USD", "1.20 USD", "36.15 USD"):
         assert text in charge["explanation_html"]
 
     # A version without the minimum: what changes, and who pays what, before it takes effect.
