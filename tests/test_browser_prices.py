@@ -194,7 +194,6 @@ def test_an_llm_price_without_code(walk, product):
         assert text in charge["explanation_html"]
 
     # A version without the minimum: what changes, and who pays what, before it takes effect.
-    walk.log_in("ada", PASSWORD)
     open_price(walk, product, price)
     form.press("New Version")
     page.get_by_role("tab", name="Fees, Bounds, Discounts").click()
