@@ -1,6 +1,8 @@
+import logging
 from decimal import Decimal
 
 from dateutil.relativedelta import relativedelta
+from psycopg2 import OperationalError
 
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError, ValidationError
@@ -11,6 +13,8 @@ from odoo.addons.usage_connector_base.guard import is_unlocked, unlocked
 from .. import rating
 from ..numbers import exact
 from .usage_statement import APPROVER, PREPARER
+
+_logger = logging.getLogger(__name__)
 
 # Who made a grant available, and what is left of it: written by buttons and by the ledger alone.
 FACTS = {"name", "state", "balance", "origin", "prepared_by_id", "approved_by_id", "approved_date", "move_id"}
@@ -172,8 +176,10 @@ class UsageCreditGrant(models.Model):
     def create(self, vals_list):
         """Number the grants; they start as drafts without balance, whoever creates them."""
         if not is_unlocked(self.env):
-            clean = [{name: value for name, value in vals.items() if name not in FACTS} for vals in vals_list]
-            vals_list = [{**vals, "prepared_by_id": self.env.uid, "balance": 0} for vals in clean]
+            # Said one by one, because a default may come with the context, too.
+            facts = {**dict.fromkeys(FACTS, False), "state": "draft", "origin": "given", "balance": 0}
+            facts["prepared_by_id"] = self.env.uid
+            vals_list = [{**vals, **facts} for vals in vals_list]
         for vals in vals_list:
             vals["name"] = self.env["ir.sequence"].next_by_code("usage.credit.grant")
         return super().create(vals_list)
@@ -229,10 +235,14 @@ class UsageCreditGrant(models.Model):
         self._check_group(PREPARER)
         self._check_draft()
         # sudo: a preparer need not be an accountant; the invoice is a draft that accountants post
-        moves = unlocked(self.env["account.move"].sudo()).create([grant._invoice_vals() for grant in self])
-        for grant, move in zip(self, moves, strict=True):
-            unlocked(grant).write({"move_id": move.id, "origin": "bought"})
+        self.sudo()._sell()
         return self.action_view_invoice()
+
+    def _sell(self):
+        """Make the draft invoices by which the credit is bought."""
+        for grant in self:
+            moves = self.env["account.move"].with_company(grant.company_id)
+            unlocked(grant).write({"move_id": moves.create(grant._invoice_vals()).id, "origin": "bought"})
 
     def _invoice_vals(self):
         partner = self.partner_id
@@ -326,9 +336,13 @@ class UsageCreditGrant(models.Model):
     def _live_balances_of(self, partner, company, currency):
         """Return {grant: live balance} of one customer's grants in the order of their use."""
         grants = self._of_customer(partner, company, currency)
-        unbilled = self.env["usage.statement"]._unbilled(partner, company, currency)
-        used = unbilled._credit_shares(grants)
-        return {grant: float(exact(grant.balance) - used.get(grant, Decimal(0))) for grant in grants}
+        if not grants:
+            return {}
+        shares = self.env["usage.statement"]._unbilled(partner, company, currency)._credit_shares(grants).values()
+        return {
+            grant: float(exact(grant.balance) - sum((share.get(grant, Decimal(0)) for share in shares), Decimal(0)))
+            for grant in grants
+        }
 
     # -- taking back ------------------------------------------------------------------------
 
@@ -354,7 +368,7 @@ class UsageCreditGrant(models.Model):
         [[_create, _id, line]] = vals["invoice_line_ids"]
         line.update(price_unit=-entry.amount, usage_credit_entry_id=entry.id)
         # sudo: an approver of billing need not be an accountant; the credit note is a draft
-        refund = unlocked(self.env["account.move"].sudo()).create(
+        refund = unlocked(self.env["account.move"].sudo().with_company(self.company_id)).create(
             {**vals, "move_type": "out_refund", "reversed_entry_id": self.move_id.id}
         )
         return self._action_of_moves(refund)
@@ -374,17 +388,41 @@ class UsageCreditGrant(models.Model):
         """Renew recurring credit, end what has expired, tell of what runs out, and top up."""
         now = fields.Datetime.now()
         active = Domain("state", "=", "active")
-        ending = self.search(active & Domain("expires_at", "<=", now) & Domain("recurrence", "=", False))
-        due = self.search(active & Domain("recurrence", "!=", False) & Domain("renewed", "=", False))
-        watched = self.search(active & Domain("effective_at", "<=", now))
+        due = Domain("recurrence", "!=", False) & Domain("renewed", "=", False)
+        ending = Domain("expires_at", "<=", now)
+        watched = Domain("effective_at", "<=", now) & Domain("alerted_percent", "<", 100)
+        grants = self.search(active & (due | ending | watched))
         rules = self.env["usage.credit.topup"].search([("state", "=", "active")])
         cron = self.env["ir.cron"]
-        steps = [*due, *ending, *watched, *rules]
+        steps = [*grants, *rules]
         cron._commit_progress(remaining=len(steps))
         for record in steps:
-            record._cron_step(now)
+            self._try_step(record, now)
             if not cron._commit_progress(1):
                 break
+
+    def _try_step(self, record, now):
+        """Take the step of one record; what goes wrong becomes an activity on it, and the rest goes on."""
+        try:
+            with self.env.cr.savepoint():
+                record._cron_step(now)
+        except OperationalError:
+            # Changed by someone at the same moment: the next run takes this step.
+            _logger.info("%s is left to the next run: someone changed it meanwhile", record, exc_info=True)
+            self.env.cr.rollback()
+        except Exception as error:
+            if not isinstance(error, (UserError, AccessError)):
+                _logger.exception("The scheduled step of %s failed", record)
+            self.env.invalidate_all()
+            self._tell_failure(record, str(error))
+
+    def _tell_failure(self, record, reason):
+        """Give the responsible person what went wrong in the scheduled job, once while it is open."""
+        summary = self.env._("The scheduled job failed for %s", record.display_name)
+        if summary not in record.activity_ids.mapped("summary"):
+            record.activity_schedule(
+                "mail.mail_activity_data_warning", summary=summary, note=reason, user_id=record._responsible().id
+            )
 
     def _cron_step(self, now):
         """What time does to one grant."""
@@ -405,7 +443,11 @@ class UsageCreditGrant(models.Model):
         return self.effective_at + INTERVALS[self.recurrence]
 
     def _grant_next(self, begins):
-        """Grant the next of a recurring credit; the present one ends as it begins."""
+        """Grant the next of a recurring credit; the present one ends as it begins.
+
+        What was given is given again, as approved; what was bought is sold again, by a draft invoice.
+        """
+        is_sold = self.origin == "bought"
         following = unlocked(self).copy(
             {
                 "origin": "renewed",
@@ -418,7 +460,10 @@ class UsageCreditGrant(models.Model):
                 "approved_date": self.approved_date,
             }
         )
-        following._activate()
+        if is_sold:
+            following.with_env(self.env)._sell()
+        else:
+            following._activate()
         ends = min(filter(None, (self.expires_at, begins)))
         unlocked(self).write({"renewed": True, "expires_at": ends})
         return following.with_env(self.env)
@@ -441,9 +486,12 @@ class UsageCreditGrant(models.Model):
         """Tell the responsible person, once each, that a share of the credit is used."""
         used = 100 * (1 - self.live_balance / self.amount)
         reached = max((p for p in self.company_id._usage_credit_percentages() if p <= used), default=0)
-        if reached <= self.alerted_percent:
+        told = self.alerted_percent
+        if max(reached, 100 if used >= 100 else 0) > told:
+            # At 100 there is nothing left to watch, whatever the percentages are.
+            unlocked(self).write({"alerted_percent": 100 if used >= 100 else reached})
+        if reached <= told:
             return
-        unlocked(self).write({"alerted_percent": reached})
         self.activity_schedule(
             "mail.mail_activity_data_todo",
             summary=self.env._("%(percent)s %% of %(credit)s are used", percent=reached, credit=self.name),

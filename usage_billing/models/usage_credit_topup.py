@@ -8,6 +8,9 @@ from odoo.addons.usage_connector_base.guard import is_unlocked, unlocked
 from .usage_statement import APPROVER
 
 FACTS = {"state", "prepared_by_id", "approved_by_id"}
+# What is approved: a change of it is approved again.
+TERMS = {"partner_id", "company_id", "currency_id", "threshold", "amount", "product_id", "available_when"}
+TERMS |= {"months_valid"}
 
 
 class UsageCreditTopup(models.Model):
@@ -80,8 +83,9 @@ class UsageCreditTopup(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         """Rules wait for approval, whoever makes them."""
-        clean = [{name: value for name, value in vals.items() if name not in FACTS} for vals in vals_list]
-        return super().create([{**vals, "prepared_by_id": self.env.uid} for vals in clean])
+        # Said one by one, because a default may come with the context, too.
+        facts = {"state": "draft", "prepared_by_id": self.env.uid, "approved_by_id": False}
+        return super().create([{**vals, **facts} for vals in vals_list])
 
     def write(self, vals):
         """Have a changed rule approved again."""
@@ -90,7 +94,7 @@ class UsageCreditTopup(models.Model):
         if FACTS & vals.keys():
             raise AccessError(self.env._("Use the buttons to approve or stop a top-up."))
         res = super().write(vals)
-        if {"threshold", "amount", "product_id", "partner_id", "available_when", "months_valid"} & vals.keys():
+        if TERMS & vals.keys():
             unlocked(self).write({"state": "draft", "prepared_by_id": self.env.uid, "approved_by_id": False})
         return res
 
@@ -114,9 +118,11 @@ class UsageCreditTopup(models.Model):
         if self._is_pending() or self._left() >= self.threshold:
             return
         grant = self.env["usage.credit.grant"].create(self._grant_vals(now))
-        grant = unlocked(grant)
-        grant.write({"origin": "bought", "move_id": self.env["account.move"].create(grant._invoice_vals()).id})
-        grant.move_id.with_env(self.env).action_post()
+        grant._sell()
+        grant.move_id.action_post()
+
+    def _responsible(self):
+        return self.approved_by_id
 
     def _is_pending(self):
         """Whether credit was sold that is not available yet."""
@@ -127,7 +133,7 @@ class UsageCreditTopup(models.Model):
         )
 
     def _left(self):
-        """What the customer's credit will be once usage so far is paid; below zero when it does not suffice."""
+        """What is left of the customer's credit once usage so far is paid."""
         credits = self.env["usage.credit.grant"]
         left = sum(credits._live_balances_of(self.partner_id, self.company_id, self.currency_id).values())
         return self.currency_id.round(left)

@@ -7,7 +7,6 @@ from odoo.tools import ormcache
 
 from odoo.addons.usage_connector_base.aggregations import Window
 
-from ..numbers import exact
 from ..rating.decimals import text
 
 SET_UP_SECONDS = 30  # after which a changed subscription is seen; usage is always read anew
@@ -80,8 +79,10 @@ class UsageEntitlement(models.AbstractModel):
         return tuple(item for subscription in subscriptions for item in self._items(subscription, account, now))
 
     def _account(self, source_id, external_id):
-        accounts = self.env["usage.account"].sudo()  # sudo: as in _entitled
-        return accounts.search([("source_id", "=", source_id), ("external_id", "=", external_id)], limit=1)
+        named = [("source_id", "=", source_id), ("external_id", "=", external_id)]
+        # sudo: as in _entitled; usage that is sent under an alias is the other account's, as in ingestion
+        alias = self.env["usage.account.alias"].sudo().search(named, limit=1)
+        return alias.account_id or self.env["usage.account"].sudo().search(named, limit=1)
 
     def _subscriptions(self, account):
         return (
@@ -92,7 +93,7 @@ class UsageEntitlement(models.AbstractModel):
                     ("commercial_partner_id", "=", account.commercial_partner_id.id),
                     ("commercial_partner_id", "!=", False),
                     ("company_id", "=", account.company_id.id),
-                    ("state", "=", "active"),
+                    ("state", "!=", "draft"),  # whether it bills today its dates say
                 ],
                 order="id",
             )
@@ -100,21 +101,26 @@ class UsageEntitlement(models.AbstractModel):
 
     def _items(self, subscription, account, now):
         spans = subscription._spans()[subscription]
-        if account.id not in {span.account_id for span in spans}:
+        if not any(span.account_id == account.id and span.start <= now < span.end for span in spans):
             return
         start, end = subscription._period(subscription._period_index(now))
-        for line in subscription.line_ids:
-            bounds = line._window(start, end)
-            if bounds and bounds[0] <= now < bounds[1]:
-                yield Entitled(
-                    line.meter_id.id,
-                    line.meter_id.code,
-                    line.meter_id.unit_name,
-                    exact(line.included_quantity),
-                    line.at_included_end == "stop",
-                    Window.within(line.meter_id, spans, *bounds).spans,
-                    f"{end.isoformat()}Z",
-                )
+        for line in subscription.line_ids.filtered("meter_id"):
+            for billed in line._billed(start, end):
+                if billed.terms.start <= now < billed.terms.end:
+                    yield self._item(billed, spans, end)
+
+    def _item(self, billed, spans, resets_at):
+        line, meter = billed.line, billed.price.meter_id
+        included = line._definition(billed.price).get("included_quantity", 0)
+        return Entitled(
+            meter.id,
+            meter.code,
+            meter.unit_name,
+            Decimal(included),
+            line.at_included_end == "stop",
+            billed.terms.window(spans).spans,
+            f"{resets_at.isoformat()}Z",
+        )
 
     # -- balances ---------------------------------------------------------------------------
 

@@ -1,12 +1,11 @@
 """Statements: what prepaid credit pays of them."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Command
-
-from odoo.addons.usage_connector_base.aggregations import Window
 
 from .. import rating
 from ..numbers import exact
@@ -64,61 +63,63 @@ class UsageStatement(models.Model):
         if not grants:
             return {}
         unbilled = self._unbilled(self.commercial_partner_id, self.company_id, self.currency_id)
-        older = unbilled.filtered(lambda other: (other.period_start, other.id) < (self.period_start, self._origin.id))
-        before, after = older._credit_shares(grants), (older | self._origin)._credit_shares(grants)
-        return {grant: amount - before.get(grant, Decimal(0)) for grant, amount in after.items()}
+        own = self._origin
+        older = unbilled.filtered(lambda other: (other.period_start, other.id) < (own.period_start, own.id))
+        return (older | own)._credit_shares(grants)[own]
 
     def _credit_shares(self, grants):
-        """Return {grant: Decimal} of what these statements take of grants, in the grants' order.
+        """Return {statement: {grant: Decimal}} of what statements, oldest first, take of grants, in their order.
 
         Usage burns credit when it happens: where a grant begins or expires inside a period, the
-        charges so far at that instant are what it can pay or not.
+        charges so far at that instant are what it can pay or not. What no credit pays of one
+        statement stays with it: credit that begins in a later period does not pay for it.
         """
-        usage = [part for statement in self for part in statement._costs(grants)]
-        if not usage or not grants:
-            return {}
-        ledger = rating.burn_down([grant._as_core() for grant in grants], usage, until=max(at for at, _cost in usage))
-        used = {grant.id: Decimal(0) for grant in grants}
-        for entry in ledger.entries:
-            used[entry.grant_id] -= entry.amount
-        return {grant: used[grant.id] for grant in grants if used[grant.id]}
+        left = {grant.id: grant._as_core() for grant in grants}
+        shares = {}
+        for statement in self:
+            used = rating.burned(left.values(), statement._costs(grants) if left else ())
+            left = {key: replace(grant, amount=grant.amount - used.get(key, 0)) for key, grant in left.items()}
+            shares[statement] = {grant: used[grant.id] for grant in grants if used.get(grant.id)}
+        return shares
 
     def _costs(self, grants):
         """Return [(instant, cost)] of the period, cut where a grant begins or expires inside it."""
-        edges = {at for grant in grants for at in (grant.effective_at, grant.expires_at) if at}
-        cuts = sorted(at for at in edges if self.period_start < at < self.period_end)
+        cuts = self._cuts(grants)
         total = self._cost_now()
-        reached = [min(self._cost_until(at), total) for at in cuts] + [total]
-        starts = [self.period_start, *cuts]
-        return [
-            (start, cost - before)
-            for start, cost, before in zip(starts, reached, [Decimal(0), *reached], strict=False)
-            if cost > before
-        ]
+        return self._by_part(cuts, [min(self._cost_until(at), total) for at in cuts] + [total])
+
+    def _cuts(self, grants):
+        """Return the instants inside the period at which a grant begins or expires, in order."""
+        edges = {at for grant in grants for at in (grant.effective_at, grant.expires_at) if at}
+        return sorted(at for at in edges if self.period_start < at < self.period_end)
+
+    def _by_part(self, cuts, reached):
+        """Return [(instant, increase)] of the parts between cuts, of what was reached at the end of each."""
+        parts, most = [], Decimal(0)
+        for start, so_far in zip([self.period_start, *cuts], reached, strict=True):
+            if so_far > most:
+                parts.append((start, so_far - most))
+                most = so_far
+        return parts
 
     def _cost_now(self):
         """Return what the statement costs as a Decimal before tax: of a running period, by its usage at this moment."""
         if self.state != "open":
             return exact(self.amount_untaxed)
-        try:
-            return self._cost_until(self.period_end)
-        except (Blocked, rating.RatingError):
-            return exact(self.amount_untaxed)
+        return self._cost_until(self.period_end)
 
     def _cost_until(self, at):
-        """Return what the usage of the period cost until an instant, as a Decimal before tax."""
-        windows = [
-            (line, Window.within(window.meter, window.spans, self.period_start, at))
-            for line, window in self._windows()[self].items()
-        ]
-        quantities = self.env["usage.aggregate"]._quantities([window for _line, window in windows])
-        return sum(
-            (
-                exact(self._charge_vals(line, window, quantity)["amount"])
-                for (line, window), quantity in zip(windows, quantities, strict=True)
-            ),
-            Decimal(0),
-        )
+        """Return what the usage of the period cost until an instant, as a Decimal before tax.
+
+        Of a statement that cannot be rated, what its charges say: its state tells the reason.
+        """
+        # sudo: who sees the statement is told what it costs; prices are read to find out
+        statement = self.sudo()
+        try:
+            vals_list = statement._all_charge_vals(statement._measured(at)[statement])
+        except (Blocked, UserError, rating.RatingError):
+            return exact(self.amount_untaxed)
+        return sum((exact(vals["amount"]) for vals in vals_list), Decimal(0))
 
     # -- using ------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import contextmanager
+from datetime import datetime
 from decimal import Decimal
 
 from psycopg2 import OperationalError
@@ -9,6 +10,7 @@ from psycopg2 import OperationalError
 from odoo import fields, models
 from odoo.exceptions import AccessError, UserError
 
+from odoo.addons.usage_connector_base.aggregations import Window
 from odoo.addons.usage_connector_base.guard import unlocked
 
 from .. import rating
@@ -61,9 +63,12 @@ class UsageStatement(models.Model):
                 calculated[statement] = statement._all_charge_vals(items)
         self._store_charges(calculated, at)
 
-    def _measured(self):
-        """Return {statement: [(billed line, Window, quantity, records)]} of what was used."""
-        windows = self._windows()
+    def _measured(self, until=datetime.max):
+        """Return {statement: [(billed line, Window, quantity, records)]} of what was used.
+
+        :param datetime until: naive UTC; what was used from then on is left out
+        """
+        windows = self._windows(until)
         keys = [(statement, billed) for statement, some in windows.items() for billed in some]
         all_windows = [windows[statement][billed] for statement, billed in keys]
         quantities = self.env["usage.aggregate"]._quantities(all_windows)
@@ -94,8 +99,8 @@ class UsageStatement(models.Model):
         if reason:
             self._block(reason)
 
-    def _windows(self):
-        """Return {statement: {Billed: Window}} of what is to be added up."""
+    def _windows(self, until=datetime.max):
+        """Return {statement: {Billed: Window}} of what is to be added up, up to an instant."""
         spans = self.subscription_id._spans()
         result = {}
         for statement in self:
@@ -104,7 +109,11 @@ class UsageStatement(models.Model):
                 for line in statement.subscription_id.line_ids
                 for item in line._billed(statement.period_start, statement.period_end)
             ]
-            result[statement] = {item: item.terms.window(spans[statement.subscription_id]) for item in billed}
+            windows = {item: item.terms.window(spans[statement.subscription_id]) for item in billed}
+            result[statement] = {
+                item: Window.within(window.meter, window.spans, statement.period_start, until)
+                for item, window in windows.items()
+            }
         return result
 
     def _all_charge_vals(self, items):

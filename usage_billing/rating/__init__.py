@@ -11,7 +11,7 @@ Decimal('2.70')
 """
 
 from .aggregation import prorated_sum, weighted_sum
-from .credits import Grant, Ledger, burn_down, draw, ongoing_balance
+from .credits import Grant, Ledger, burn_down, burned, draw, ongoing_balance
 from .decimals import round_to, text, to_decimal
 from .errors import PriceError, RatingError, UsageError
 from .invoicing import delta, pay, subtotal, taxed, true_up
@@ -38,6 +38,7 @@ __all__ = [
     "Usage",
     "UsageError",
     "burn_down",
+    "burned",
     "change",
     "day_share",
     "delta",

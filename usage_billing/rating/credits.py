@@ -122,6 +122,22 @@ def burn_down(
         return run.ledger
 
 
+def burned(grants: Iterable[Grant], usage: Iterable[tuple[datetime, Decimal]]) -> dict[str, Decimal]:
+    """Return what usage takes of each grant, by its id; grants that it leaves alone are not in it.
+
+    >>> t0 = datetime(2026, 1, 1)
+    >>> burned([Grant("a", 100, t0, priority=1), Grant("b", 100, t0, priority=2)], [(t0, 120)])
+    {'a': Decimal('100'), 'b': Decimal('20')}
+    """
+    usage = list(usage)
+    if not usage:
+        return {}
+    used: dict[str, Decimal] = {}
+    for entry in burn_down(grants, usage, until=max(at for at, _quantity in usage)).entries:
+        used[entry.grant_id] = CONTEXT.subtract(used.get(entry.grant_id, ZERO), entry.amount)
+    return used
+
+
 class _Run:
     """One pass through time: a heap of available grants in burning order, and the ledger."""
 

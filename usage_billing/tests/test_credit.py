@@ -4,6 +4,7 @@ from freezegun import freeze_time
 from psycopg2.errors import CheckViolation
 
 from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.fields import Command
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
@@ -102,6 +103,16 @@ class TestGrant(UsageBillingCommon):
         with self.assertRaisesRegex(ValidationError, "nothing rolls over"):
             self.credit(10, approved=False, rollover=5)
 
+    def test_defaults_of_the_context_grant_nothing(self):
+        context = {"default_state": "active", "default_approved_by_id": self.approver.id, "default_balance": 5}
+        grant = (
+            self.env["usage.credit.grant"]
+            .with_user(self.preparer)
+            .with_context(**context)
+            .create({"partner_id": self.customer.id, "product_id": self.credit_product.id, "amount": 5})
+        )
+        self.assertEqual((grant.state, grant.balance, len(grant.approved_by_id)), ("draft", 0, 0))
+
     def test_percentages_are_checked(self):
         for typed in ("0", "101", "many", "80;100"):
             with self.subTest(typed), self.assertRaisesRegex(ValidationError, "from 1 to 100"):
@@ -169,6 +180,30 @@ class TestBurnDown(UsageBillingCommon):
         march, april = self.rated(), self.rated(APRIL)
         self.assertEqual((self.expected(march), self.expected(april)), ({grant.id: 7}, {grant.id: 3}))
         self.assertEqual(grant.live_balance, 0)
+
+    def test_credit_of_a_later_period_does_not_pay_an_earlier_one(self):
+        """March cost 7.00, April 2.00; credit from April on pays April, not what April's invoice lacks."""
+        grant = self.credit(10, effective_at=END)
+        self.use(14, MARCH)
+        self.use(4, APRIL)
+        march, april = self.rated(), self.rated(APRIL)
+        self.assertEqual((self.expected(march), self.expected(april)), ({}, {grant.id: 2}))
+        self.assertEqual(grant.live_balance, 8)
+
+    def test_a_price_by_hours_is_cut_at_the_moment_of_expiry(self):
+        """Nights (22 to 6) 0.50, else 1.00: 5 at noon and 5 at night are 7.50 before the 15th, 15.00 in all."""
+        self.subscription.action_close()
+        plan = self._plan("nights")
+        parts = [{"sequence": 1, "time_from": 22, "time_to": 6, "unit_amount": 0.5}, {"sequence": 2, "unit_amount": 1}]
+        self._price(plan_id=plan.id, model="time_of_day", part_ids=[Command.create(part) for part in parts])
+        customer, account, subscription = self._customer("Nights", plan_id=plan.id)
+        grant = self.credit(100, partner_id=customer.id, expires_at=MIDDLE)
+        for day in (START, MIDDLE):
+            for hour in (12, 23):
+                self.use(5, day + timedelta(hours=hour), subject=account.external_id)
+        statement = self.rated(subscription=subscription)
+        self.assertEqual(statement.amount_untaxed, 15)
+        self.assertEqual(self.expected(statement), {grant.id: 7.5})
 
     def test_other_customers_currencies_and_drafts_do_not_pay(self):
         other = self.env["res.partner"].create({"name": "Other"})
@@ -334,6 +369,17 @@ class TestInvoiced(UsageInvoicingCommon):
         self.assertEqual((grant.state, grant.origin), ("draft", "given"))
         grant.with_user(self.preparer).action_sell()
         self.assertTrue(grant.move_id)
+
+    def test_what_was_bought_is_not_given_again_but_sold(self):
+        grant = self.credit(10, approved=False, recurrence="month", effective_at=START)
+        grant.with_user(self.preparer).action_sell()
+        grant._activate()
+        with freeze_time("2025-04-02 00:00:00"), self.enter_registry_test_mode():
+            self.env.ref("usage_billing.cron_credits").method_direct_trigger()
+        self.env.invalidate_all()
+        following = self.env["usage.credit.grant"].search([("previous_id", "=", grant.id)])
+        self.assertEqual((following.state, following.origin, following.balance), ("draft", "bought", 0))
+        self.assertEqual((following.move_id.state, following.move_id.amount_untaxed), ("draft", 10))
 
     def test_a_refund_gives_back_what_is_left(self):
         grant = self.credit(200, approved=False, available_when="posted")

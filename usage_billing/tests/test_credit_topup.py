@@ -65,6 +65,29 @@ class TestTopup(UsageInvoicingCommon):
         self.run_job()
         self.assertEqual(self.sold(), grant)
 
+    def test_another_currency_is_approved_again(self):
+        self.rule.with_user(self.approver).action_approve()
+        currencies = self.env.ref("base.EUR") | self.env.ref("base.USD")
+        self.rule.with_user(self.preparer).currency_id = (currencies - self.rule.currency_id)[0]
+        self.assertEqual(self.rule.state, "draft")
+
+    def test_defaults_of_the_context_approve_nothing(self):
+        rules = self.env["usage.credit.topup"].with_user(self.preparer).with_context(default_state="active")
+        values = {"threshold": 1, "amount": 1, "product_id": self.credit_product.id, "partner_id": self.customer.id}
+        self.assertEqual(rules.create(values).state, "draft")
+
+    def test_a_sale_that_fails_is_told_once_and_stops_nothing_else(self):
+        """The sales journal is gone: the first rule fails, and credit expires all the same."""
+        self.rule.with_user(self.approver).action_approve()
+        other = self.env["res.partner"].create({"name": "Other"})
+        grant = self.credit(10, partner_id=other.id, expires_at="2025-02-01 00:00:00")
+        self.env["account.journal"].search([("type", "=", "sale")]).active = False
+        for _run in range(2):
+            self.run_job()
+        self.assertFalse(self.sold())
+        self.assertEqual((len(self.rule.activity_ids), self.rule.activity_ids.user_id), (1, self.approver))
+        self.assertEqual(grant.state, "expired")
+
     def test_stopped_it_sells_nothing(self):
         self.rule.with_user(self.approver).action_approve()
         self.rule.with_user(self.preparer).action_stop()

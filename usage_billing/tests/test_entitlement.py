@@ -74,6 +74,24 @@ class TestEntitlements(QueryCommon, UsageBillingCommon):
         self.use(20, fields.Datetime.now() - timedelta(minutes=1), subject="acme-eu")
         self.assertEqual(self.entitlement("acme-eu")[0]["used"], "50")
 
+    def test_an_account_that_was_handed_on_is_promised_nothing(self):
+        now = fields.Datetime.now().replace(minute=0, second=0)
+        assignment = self.account.assignment_ids
+        assignment.with_user(self.admin).date_to = now - timedelta(hours=1)
+        self.assertEqual(self.entitlement(), [])
+
+    def test_an_alias_is_the_account(self):
+        self.env["usage.account.alias"].create({"account_id": self.account.id, "external_id": "acme-old"})
+        self.use_now(3)
+        self.assertEqual(self.entitlement("acme-old")[0]["used"], "3")
+
+    def test_fees_are_no_entitlement(self):
+        self.subscription.action_close()
+        plan = self._plan("seats")
+        self._price(plan_id=plan.id, meter_id=False, model="recurring", fee_amount=5)
+        self._customer("Seats", plan_id=plan.id)
+        self.assertEqual(self.entitlement("seats"), [])
+
     def test_without_a_subscription_nothing_is_promised(self):
         self._account("stranger", self.env["res.partner"].create({"name": "Stranger"}))
         self._account("nobody", self.env["res.partner"])
