@@ -138,6 +138,15 @@ class Explanation:
         )
         return self.env._("Included"), calculation, ""
 
+    def _row_credit(self, step):
+        calculation = self.env._(
+            "%(used)s of %(quantity)s paid by prepaid units: %(billable)s to charge",
+            quantity=self._units(step["quantity"]),
+            used=self._number(step["used"]),
+            billable=self._units(step["billable"]),
+        )
+        return self.env._("Prepaid Units"), calculation, ""
+
     # -- lines --------------------------------------------------------------------------------
 
     def _row_unit(self, step):

@@ -28,6 +28,7 @@ from . import (
     usage_credit_entry,
     usage_credit_topup,
     usage_statement_credit,
+    usage_statement_units,
     account_move_credit,
     usage_entitlement,
     usage_query,

@@ -73,6 +73,11 @@ class UsageCharge(models.Model):
         sanitize=False,
         help="The steps of the calculation, in words.",
     )
+    credit_units = fields.Json(
+        string="Paid by Prepaid Units",
+        readonly=True,
+        help="Units that credit covers, by the id of the credit, numbers as exact text.",
+    )
     fingerprint = fields.Char(
         readonly=True, help="SHA-256 of the canonical result: the same facts give the same fingerprint."
     )
@@ -150,6 +155,7 @@ class UsageCharge(models.Model):
         """Say whether one of ``vals_list`` would make this very charge again."""
         self.ensure_one()
         names = ("fingerprint", "definition", "source_accounts", "usage_start", "usage_end", "metered")
+        names += ("credit_units",)
         return any(
             (vals["subscription_line_id"], vals["price_id"]) == self._key()
             and all((self[name] or []) == (vals[name] or []) for name in names)

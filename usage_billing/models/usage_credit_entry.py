@@ -1,6 +1,11 @@
+from decimal import Decimal
+
 from odoo import fields, models
+from odoo.tools import SQL
 
 from odoo.addons.usage_connector_base.guard import unlocked
+
+from ..fields import Exact
 
 
 class UsageCreditEntry(models.Model):
@@ -32,6 +37,9 @@ class UsageCreditEntry(models.Model):
     )
     amount = fields.Monetary(required=True, readonly=True, help="Below zero when credit goes.")
     balance = fields.Monetary(string="Left", required=True, readonly=True, help="What was left after this entry.")
+    meter_id = fields.Many2one(related="grant_id.meter_id", store=True, index="btree_not_null")
+    units = Exact(readonly=True, help="Of credit in units: below zero when credit goes.")
+    units_left = Exact(readonly=True, help="Units that were left after this entry.")
     date = fields.Datetime(required=True, readonly=True, default=fields.Datetime.now, help="When it was entered (UTC).")
     user_id = fields.Many2one(
         "res.users", string="By", readonly=True, required=True, default=lambda self: self.env.uid, ondelete="restrict"
@@ -46,8 +54,17 @@ class UsageCreditEntry(models.Model):
     def _release(self):
         """Take entries back, each once: the credit can be used again."""
         for entry in self - self._released():
-            entry.grant_id._enter("released", -entry.amount, statement_id=entry.statement_id.id, released_id=entry.id)
+            units = entry._exact_units()
+            values = {"statement_id": entry.statement_id.id, "released_id": entry.id}
+            entry.grant_id._enter("released", -entry.amount, -units, **values)
             unlocked(entry.grant_id).write({"state": "active"})
+
+    def _exact_units(self):
+        """Return the units of one entry as a Decimal."""
+        [[units]] = self.env.execute_query(
+            SQL("SELECT coalesce(units, 0)::text FROM usage_credit_entry WHERE id = %s", self.id)
+        )
+        return Decimal(units)
 
     def _released(self):
         return self.search([("released_id", "in", self.ids)]).released_id

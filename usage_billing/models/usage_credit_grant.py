@@ -7,10 +7,12 @@ from psycopg2 import OperationalError
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Command, Domain
+from odoo.tools import SQL
 
 from odoo.addons.usage_connector_base.guard import is_unlocked, unlocked
 
 from .. import rating
+from ..fields import Exact
 from ..numbers import exact
 from .usage_statement import APPROVER, PREPARER
 
@@ -18,10 +20,10 @@ _logger = logging.getLogger(__name__)
 
 # Who made a grant available, and what is left of it: written by buttons and by the ledger alone.
 FACTS = {"name", "state", "balance", "origin", "prepared_by_id", "approved_by_id", "approved_date", "move_id"}
-FACTS |= {"previous_id", "renewed", "alerted_percent"}
+FACTS |= {"previous_id", "renewed", "alerted_percent", "units"}
 # What was approved, or paid for: stays once the credit can be used.
 TERMS = {"partner_id", "company_id", "currency_id", "amount", "effective_at", "expires_at", "priority", "product_id"}
-TERMS |= {"recurrence", "rollover"}
+TERMS |= {"recurrence", "rollover", "kind", "meter_id", "quantity", "rollover_quantity"}
 INTERVALS = {
     "day": relativedelta(days=1),
     "week": relativedelta(weeks=1),
@@ -82,7 +84,42 @@ class UsageCreditGrant(models.Model):
         help="Names the credit on invoices. Its income account is the liability for prepaid usage (or, for credit "
         "that is given, the account of discounts); its taxes apply when credit is bought and, negative, when used.",
     )
-    amount = fields.Monetary(required=True, tracking=True, help="What the credit pays in all, before tax.")
+    kind = fields.Selection(
+        [("money", "Money"), ("units", "Units of a Meter")],
+        string="Credit In",
+        required=True,
+        default="money",
+        help="Money pays charges on the invoice. Units cover usage of a meter before its price is applied.",
+    )
+    meter_id = fields.Many2one(
+        "usage.meter",
+        check_company=True,
+        index="btree_not_null",
+        ondelete="restrict",
+        tracking=True,
+        help="Whose units the credit covers.",
+    )
+    unit_name = fields.Char(related="meter_id.unit_name", string="Unit")
+    quantity = Exact(
+        string="Units Granted", tracking=True, help="How many units are covered in all, as the price counts them."
+    )
+    units = Exact(
+        string="Units Left",
+        readonly=True,
+        copy=False,
+        help="Units that are left: granted, less what statements used, expired or was taken back.",
+    )
+    live_units = fields.Float(
+        string="Live Units",
+        digits=0,
+        compute="_compute_live_units",
+        help="Units that will be left once the usage so far that is not billed yet is covered.",
+    )
+    amount = fields.Monetary(
+        required=True,
+        tracking=True,
+        help="Before tax: what credit in money pays in all; of units, what they are sold for.",
+    )
     balance = fields.Monetary(
         readonly=True, copy=False, help="What is left: granted, less what invoices used, expired or was taken back."
     )
@@ -108,6 +145,10 @@ class UsageCreditGrant(models.Model):
         help="Granted again after this time, when the present one ends. Empty: granted once.",
     )
     rollover = fields.Monetary(help="At most so much of what is left goes over into the next one; the rest expires.")
+    rollover_quantity = Exact(
+        string="Units Rolled Over",
+        help="At most so many units of what is left go over into the next one; the rest expires.",
+    )
     available_when = fields.Selection(
         [("paid", "The invoice is paid"), ("posted", "The invoice is posted")],
         required=True,
@@ -147,19 +188,30 @@ class UsageCreditGrant(models.Model):
     entry_ids = fields.One2many("usage.credit.entry", "grant_id", string="Ledger")
     note = fields.Text(string="Reason")
 
-    _amount_positive = models.Constraint("CHECK(amount > 0)", "A credit pays something: enter an amount above zero.")
-    _never_below_zero = models.Constraint("CHECK(balance >= 0)", "A credit cannot pay more than is left of it.")
+    _amount_positive = models.Constraint(
+        "CHECK(amount > 0 OR kind = 'units' AND amount = 0)", "A credit pays something: enter an amount above zero."
+    )
+    _units_positive = models.Constraint(
+        "CHECK(kind = 'money' OR meter_id IS NOT NULL AND quantity > 0)",
+        "Credit in units covers units of a meter: choose the meter, and enter how many, above zero.",
+    )
+    _never_below_zero = models.Constraint(
+        "CHECK(balance >= 0 AND (units IS NULL OR units >= 0))", "A credit cannot pay more than is left of it."
+    )
     _ends_after_start = models.Constraint(
         "CHECK(expires_at IS NULL OR expires_at > effective_at)",
         "A credit cannot expire before it is valid: correct 'Expires At'.",
     )
-    _rollover = models.Constraint("CHECK(rollover >= 0)", "What rolls over cannot be negative: enter zero or more.")
+    _rollover = models.Constraint(
+        "CHECK(rollover >= 0 AND (rollover_quantity IS NULL OR rollover_quantity >= 0))",
+        "What rolls over cannot be negative: enter zero or more.",
+    )
     _customer = models.Index("(commercial_partner_id, company_id, currency_id) WHERE state = 'active'")
 
-    @api.constrains("recurrence", "rollover", "expires_at", "effective_at")
+    @api.constrains("recurrence", "rollover", "rollover_quantity")
     def _check_recurrence(self):
         for grant in self:
-            if grant.rollover and not grant.recurrence:
+            if (grant.rollover or grant.rollover_quantity) and not grant.recurrence:
                 raise ValidationError(
                     self.env._("%s is granted once: nothing rolls over. Choose how often, or empty it.", grant.name)
                 )
@@ -169,6 +221,12 @@ class UsageCreditGrant(models.Model):
         live = self._live_balances()
         for grant in self:
             grant.live_balance = live.get(grant._origin, grant.balance)
+
+    @api.depends("partner_id", "units", "state", "entry_ids.units")
+    def _compute_live_units(self):
+        live = self._live_units()
+        for grant in self:
+            grant.live_units = float(live.get(grant._origin, 0))
 
     # -- setting up -------------------------------------------------------------------------
 
@@ -283,21 +341,27 @@ class UsageCreditGrant(models.Model):
     def _activate(self):
         for grant in self.filtered(lambda grant: grant.state == "draft"):
             unlocked(grant).write({"state": "active"})
-            grant._enter("granted", grant.amount)
+            if grant.kind == "units":
+                grant._enter("granted", 0, exact(grant.quantity))
+            else:
+                grant._enter("granted", grant.amount)
 
     # -- the ledger -------------------------------------------------------------------------
 
-    def _enter(self, kind, amount, **values):
-        """Append an entry and change the balance by its amount; the database refuses one below zero.
+    def _enter(self, kind, amount, units=Decimal(0), **values):
+        """Append an entry and change what is left by it; the database refuses less than nothing.
 
         Two transactions that change one balance at the same moment: the second fails to
         serialize, and Odoo runs it again on the new balance.
 
         :param str kind: one of the kinds of ``usage.credit.entry``
         :param float amount: in the grant's currency, negative when credit goes
+        :param Decimal units: the same of credit in units
         :return: the entry
         """
         self.ensure_one()
+        if self.kind == "units":
+            values.update(units=units, units_left=self._change_units(units))
         balance = self.currency_id.round(self.balance + amount)
         unlocked(self).write({"balance": balance})
         self.flush_recordset(["balance"])
@@ -305,11 +369,29 @@ class UsageCreditGrant(models.Model):
             [{"grant_id": self.id, "kind": kind, "amount": amount, "balance": balance, **values}]
         )
 
-    def _as_core(self):
-        """The grant as the rating core burns it: what is left, from when to when."""
-        return rating.Grant(
-            self.id, exact(self.balance), self.effective_at, self.expires_at or None, priority=self.priority
+    def _change_units(self, units):
+        """Change the units that are left, exactly, and return them; the database refuses less than none."""
+        self.flush_recordset()
+        [[left]] = self.env.execute_query(
+            SQL(
+                "UPDATE usage_credit_grant SET units = coalesce(units, 0) + %s WHERE id = %s RETURNING units::text",
+                units,
+                self.id,
+            )
         )
+        self.invalidate_recordset(["units"])
+        return Decimal(left)
+
+    def _units_left(self):
+        """Return {grant id: Decimal} of the units that are left, exactly."""
+        self.flush_model(["units"])
+        query = SQL("SELECT id, coalesce(units, 0)::text FROM usage_credit_grant WHERE id = ANY(%s)", self.ids)
+        return {key: Decimal(left) for key, left in self.env.execute_query(query)}
+
+    def _as_core(self, left=None):
+        """The grant as the rating core burns it: what is left, from when to when."""
+        left = exact(self.balance) if left is None else left
+        return rating.Grant(self.id, left, self.effective_at, self.expires_at or None, priority=self.priority)
 
     @api.model
     def _of_customer(self, partner, company, currency):
@@ -320,6 +402,7 @@ class UsageCreditGrant(models.Model):
                 ("company_id", "=", company.id),
                 ("currency_id", "=", currency.id),
                 ("state", "=", "active"),
+                ("kind", "=", "money"),
                 ("balance", ">", 0),
             ]
         )
@@ -344,6 +427,16 @@ class UsageCreditGrant(models.Model):
             for grant in grants
         }
 
+    def _live_units(self):
+        """Return {grant: Decimal} of the units left once usage that is not billed yet is covered."""
+        grants = self._origin.filtered(lambda grant: grant.kind == "units")
+        live = {}
+        for partner, company in {(grant.commercial_partner_id, grant.company_id) for grant in grants}:
+            pool = self.env["usage.statement"]._unbilled(partner, company)._live_pool()
+            live.update(pool.left)
+        left = grants._units_left()
+        return {grant: live.get(grant.id, left[grant.id]) for grant in grants}
+
     # -- taking back ------------------------------------------------------------------------
 
     def action_void(self):
@@ -366,18 +459,25 @@ class UsageCreditGrant(models.Model):
         entry = self._take_back("refunded")
         vals = self._invoice_vals()
         [[_create, _id, line]] = vals["invoice_line_ids"]
-        line.update(price_unit=-entry.amount, usage_credit_entry_id=entry.id)
+        line.update(price_unit=self._worth(entry), usage_credit_entry_id=entry.id)
         # sudo: an approver of billing need not be an accountant; the credit note is a draft
         refund = unlocked(self.env["account.move"].sudo().with_company(self.company_id)).create(
             {**vals, "move_type": "out_refund", "reversed_entry_id": self.move_id.id}
         )
         return self._action_of_moves(refund)
 
+    def _worth(self, entry):
+        """Return what is given back for an entry: of units, their part of what all were sold for."""
+        if self.kind == "money":
+            return -entry.amount
+        return self.currency_id.round(self.amount * -entry.units / self.quantity)
+
     def _take_back(self, kind):
         self.ensure_one()
-        if self.state != "active" or not self.balance:
+        units = self._units_left()[self.id]
+        if self.state != "active" or not (self.balance or units):
             raise UserError(self.env._("Nothing is left of %s that could be taken back.", self.name))
-        entry = self._enter(kind, -self.balance)
+        entry = self._enter(kind, -self.balance, -units)
         unlocked(self).write({"state": "void"})
         return entry
 
@@ -470,21 +570,35 @@ class UsageCreditGrant(models.Model):
 
     def _expire(self, now):
         """End a grant once every statement that it might pay is invoiced; some may roll over."""
-        statements = self.env["usage.statement"]._unbilled(self.partner_id, self.company_id, self.currency_id)
+        currency = self.currency_id if self.kind == "money" else None
+        statements = self.env["usage.statement"]._unbilled(self.partner_id, self.company_id, currency)
         if any(statement.period_start < self.expires_at for statement in statements):
             return
         following = self.search([("previous_id", "=", self.id)], limit=1)
-        over = min(self.rollover, self.balance) if following.state == "active" else 0
-        if over:
-            self._enter("rolled_over", -over)
-            following._enter("rolled_over", over)
-        if self.balance:
-            self._enter("expired", -self.balance)
+        if following.state == "active":
+            self._roll_over(following)
+        units = self._units_left()[self.id]
+        if self.balance or units:
+            self._enter("expired", -self.balance, -units)
         unlocked(self).write({"state": "expired"})
+
+    def _roll_over(self, following):
+        """Move what may go over of what is left into the next of a recurring credit."""
+        amount = min(self.rollover, self.balance)
+        units = min(exact(self.rollover_quantity), self._units_left()[self.id])
+        if amount or units:
+            self._enter("rolled_over", -amount, -units)
+            following._enter("rolled_over", amount, units)
+
+    def _used_percent(self):
+        """Return the share of the credit that is used, live usage included, from 0 to 100."""
+        if self.kind == "units":
+            return 100 * (1 - self.live_units / self.quantity)
+        return 100 * (1 - self.live_balance / self.amount)
 
     def _alert(self):
         """Tell the responsible person, once each, that a share of the credit is used."""
-        used = 100 * (1 - self.live_balance / self.amount)
+        used = self._used_percent()
         reached = max((p for p in self.company_id._usage_credit_percentages() if p <= used), default=0)
         told = self.alerted_percent
         if max(reached, 100 if used >= 100 else 0) > told:

@@ -7,6 +7,7 @@ from odoo.tools import ormcache
 
 from odoo.addons.usage_connector_base.aggregations import Window
 
+from ..numbers import exact_text
 from ..rating.decimals import text
 
 SET_UP_SECONDS = 30  # after which a changed subscription is seen; usage is always read anew
@@ -22,6 +23,9 @@ class Entitled(NamedTuple):
     stops: bool  # at the end of what is included
     spans: tuple  # of the accounts that share it
     resets_at: str  # RFC 3339
+    customer: tuple  # ids of its commercial partner, company and currency
+    stops_without_credit: bool
+    has_units: bool  # credit in units of the meter was there when the set-up was read
 
 
 class UsageEntitlement(models.AbstractModel):
@@ -55,16 +59,54 @@ class UsageEntitlement(models.AbstractModel):
 
     def _entitlement(self, item, used):
         remaining = max(item.included - used, Decimal(0))
+        credit = self._units_of(item) if item.has_units else Decimal(0)
+        reason = self._refusal(item, remaining, credit)
         return {
             "meter": item.meter,
             "unit": item.unit,
-            "allowed": not item.stops or remaining > 0,
+            "allowed": not reason,
+            "reason": reason,
             "used": text(used),
             "included": text(item.included),
             "remaining": text(remaining),
-            "overage": "stopped" if item.stops else "billed",
+            "credit": text(credit),
+            "overage": "stopped" if item.stops or item.stops_without_credit else "billed",
             "resets_at": item.resets_at,
         }
+
+    def _refusal(self, item, remaining, credit):
+        """Return why no more may be used, None when it may: included units, prepaid units and money in turn."""
+        if remaining > 0 or credit > 0:
+            return None
+        if item.stops:
+            return "included_used_up"
+        if item.stops_without_credit and self._money_of(item) <= 0:
+            return "credit_used_up"
+        return None
+
+    def _units_of(self, item):
+        """Return the prepaid units that are left, usage so far taken off."""
+        partner_id, company_id, _currency_id = item.customer
+        meter = self.env["usage.meter"].browse(item.meter_id)
+        partner, company = self.env["res.partner"].browse(partner_id), self.env["res.company"].browse(company_id)
+        grants = self._usable(self._unit_grants(partner, company, meter))
+        return sum(grants._live_units().values(), Decimal(0))
+
+    def _money_of(self, item):
+        """Return the prepaid credit in money that is left, usage so far taken off."""
+        models = ("res.partner", "res.company", "res.currency")
+        # sudo: as in _entitled
+        customer = [self.env[model].sudo().browse(key) for model, key in zip(models, item.customer, strict=True)]
+        live = self.env["usage.credit.grant"].sudo()._live_balances_of(*customer)
+        usable = self._usable(self.env["usage.credit.grant"].concat(*live))
+        return sum(live[grant] for grant in usable)
+
+    def _usable(self, grants):
+        """Return those of the grants that pay for what is used now."""
+        now = fields.Datetime.now()
+        return grants.filtered(
+            lambda grant: grant.effective_at <= now and (not grant.expires_at or now < grant.expires_at)
+        )
 
     @api.model
     @ormcache("source_id", "external_id", "slot")
@@ -111,6 +153,8 @@ class UsageEntitlement(models.AbstractModel):
 
     def _item(self, billed, spans, resets_at):
         line, meter = billed.line, billed.price.meter_id
+        subscription = line.subscription_id
+        customer = subscription.commercial_partner_id
         included = line._definition(billed.price).get("included_quantity", 0)
         return Entitled(
             meter.id,
@@ -120,6 +164,22 @@ class UsageEntitlement(models.AbstractModel):
             line.at_included_end == "stop",
             billed.terms.window(spans).spans,
             f"{resets_at.isoformat()}Z",
+            (customer.id, subscription.company_id.id, subscription.currency_id.id),
+            subscription.at_credit_end == "stop",
+            bool(self._unit_grants(customer, subscription.company_id, meter)),
+        )
+
+    def _unit_grants(self, customer, company, meter):
+        # sudo: as in _entitled
+        grants = self.env["usage.credit.grant"].sudo()
+        return grants.search(
+            [
+                ("commercial_partner_id", "=", customer.id),
+                ("company_id", "=", company.id),
+                ("meter_id", "=", meter.id),
+                ("state", "=", "active"),
+                ("units", ">", 0),
+            ]
         )
 
     # -- balances ---------------------------------------------------------------------------
@@ -146,9 +206,36 @@ class UsageEntitlement(models.AbstractModel):
                 ]
             )
         )
+        money = grants.filtered(lambda grant: grant.kind == "money")
         return {
             "account": external_id,
-            "balances": [self._balance(currency, of) for currency, of in grants.grouped("currency_id").items()],
+            "balances": [self._balance(currency, of) for currency, of in money.grouped("currency_id").items()],
+            "units": [self._unit_balance(meter, of) for meter, of in (grants - money).grouped("meter_id").items()],
+        }
+
+    def _unit_balance(self, meter, grants):
+        left, live = grants._units_left(), grants._live_units()
+        return {
+            "meter": meter.code,
+            "unit": meter.unit_name,
+            "balance": text(sum(left.values(), Decimal(0))),
+            "live_balance": text(sum(live.values(), Decimal(0))),
+            "grants": [
+                {
+                    "id": grant.name,
+                    "granted": exact_text(grant.quantity),
+                    "balance": text(left[grant.id]),
+                    "live_balance": text(live[grant]),
+                    **self._validity(grant),
+                }
+                for grant in grants
+            ],
+        }
+
+    def _validity(self, grant):
+        return {
+            "effective_at": f"{grant.effective_at.isoformat()}Z",
+            "expires_at": f"{grant.expires_at.isoformat()}Z" if grant.expires_at else None,
         }
 
     def _balance(self, currency, grants):
@@ -164,8 +251,7 @@ class UsageEntitlement(models.AbstractModel):
                     "granted": self._amount(currency, grant.amount),
                     "balance": self._amount(currency, grant.balance),
                     "live_balance": self._amount(currency, left[grant]),
-                    "effective_at": f"{grant.effective_at.isoformat()}Z",
-                    "expires_at": grant.expires_at and f"{grant.expires_at.isoformat()}Z" or None,
+                    **self._validity(grant),
                 }
                 for grant in grants
             ],

@@ -27,11 +27,27 @@ _SCHEMAS = {
             "used": _DECIMAL,
             "included": _DECIMAL,
             "remaining": {**_DECIMAL, "description": "Of what is included."},
+            "credit": {**_DECIMAL, "description": "Prepaid units that are left, usage so far taken off."},
+            "reason": {
+                "enum": ["included_used_up", "credit_used_up", None],
+                "description": "Why no more may be used; null when it may.",
+            },
             "overage": {"enum": ["billed", "stopped"], "description": "What is done beyond what is included."},
             "resets_at": {**_MOMENT, "description": "When the period ends."},
         }
     ),
-    "Balances": openapi.object_of({"account": _TEXT, "balances": openapi.list_of("Balance")}),
+    "Balances": openapi.object_of(
+        {"account": _TEXT, "balances": openapi.list_of("Balance"), "units": openapi.list_of("UnitBalance")}
+    ),
+    "UnitBalance": openapi.object_of(
+        {
+            "meter": {**_TEXT, "description": "The meter's code."},
+            "unit": _TEXT,
+            "balance": {**_DECIMAL, "description": "Units granted, less what statements used."},
+            "live_balance": {**_DECIMAL, "description": "The same less usage that is not billed yet."},
+            "grants": openapi.list_of("Grant"),
+        }
+    ),
     "Balance": openapi.object_of(
         {
             "currency": _TEXT,

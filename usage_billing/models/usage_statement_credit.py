@@ -14,6 +14,16 @@ from .usage_statement_rating import Blocked
 BILLED = ("invoiced", "posted")
 
 
+def by_part(starts, reached):
+    """Return [(start, increase)] of parts, of the Decimals that were reached at the end of each."""
+    parts, most = [], Decimal(0)
+    for start, so_far in zip(starts, reached, strict=True):
+        if so_far > most:
+            parts.append((start, so_far - most))
+            most = so_far
+    return parts
+
+
 class UsageStatement(models.Model):
     _inherit = "usage.statement"
 
@@ -39,13 +49,13 @@ class UsageStatement(models.Model):
     # -- expecting --------------------------------------------------------------------------
 
     @api.model
-    def _unbilled(self, partner, company, currency):
-        """A customer's statements that have taken no credit yet, the oldest period first."""
+    def _unbilled(self, partner, company, currency=None):
+        """A customer's statements that have taken no credit yet, the oldest period first; of all currencies or one."""
         found = self.search(
             [
                 ("commercial_partner_id", "=", partner.commercial_partner_id.id),
                 ("company_id", "=", company.id),
-                ("currency_id", "=", currency.id),
+                ("currency_id", "in", currency.ids) if currency else (1, "=", 1),
                 ("state", "not in", BILLED),
             ],
             order="period_start, id",
@@ -86,21 +96,12 @@ class UsageStatement(models.Model):
         """Return [(instant, cost)] of the period, cut where a grant begins or expires inside it."""
         cuts = self._cuts(grants)
         total = self._cost_now()
-        return self._by_part(cuts, [min(self._cost_until(at), total) for at in cuts] + [total])
+        return by_part([self.period_start, *cuts], [min(self._cost_until(at), total) for at in cuts] + [total])
 
     def _cuts(self, grants):
         """Return the instants inside the period at which a grant begins or expires, in order."""
         edges = {at for grant in grants for at in (grant.effective_at, grant.expires_at) if at}
         return sorted(at for at in edges if self.period_start < at < self.period_end)
-
-    def _by_part(self, cuts, reached):
-        """Return [(instant, increase)] of the parts between cuts, of what was reached at the end of each."""
-        parts, most = [], Decimal(0)
-        for start, so_far in zip([self.period_start, *cuts], reached, strict=True):
-            if so_far > most:
-                parts.append((start, so_far - most))
-                most = so_far
-        return parts
 
     def _cost_now(self):
         """Return what the statement costs as a Decimal before tax: of a running period, by its usage at this moment."""
@@ -116,7 +117,7 @@ class UsageStatement(models.Model):
         # sudo: who sees the statement is told what it costs; prices are read to find out
         statement = self.sudo()
         try:
-            vals_list = statement._all_charge_vals(statement._measured(at)[statement])
+            vals_list = statement._all_charge_vals(statement._measured(at)[statement], statement._unit_pool())
         except (Blocked, UserError, rating.RatingError):
             return exact(self.amount_untaxed)
         return sum((exact(vals["amount"]) for vals in vals_list), Decimal(0))

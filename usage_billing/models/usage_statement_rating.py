@@ -58,9 +58,11 @@ class UsageStatement(models.Model):
         """
         statements = self.try_lock_for_update().filtered(lambda statement: statement.state in RATEABLE)
         calculated = {}
-        for statement, items in statements._measured().items():
+        pool = statements._unit_pool()
+        measured = statements._measured()
+        for statement in statements.sorted(lambda statement: (statement.period_start, statement.id)):
             with statement._blocking():
-                calculated[statement] = statement._all_charge_vals(items)
+                calculated[statement] = statement._all_charge_vals(measured[statement], pool)
         self._store_charges(calculated, at)
 
     def _measured(self, until=datetime.max):
@@ -116,29 +118,40 @@ class UsageStatement(models.Model):
             }
         return result
 
-    def _all_charge_vals(self, items):
+    def _all_charge_vals(self, items, pool):
         """Return the values of the charges of one statement; units of earlier versions fill tiers.
 
         :param items: list of (Billed, Window, quantity, records), versions in their order
+        :param pool: ``UnitPool`` of credit in units
         """
-        prior = {}
-        vals_list = []
-        for billed, window, quantity, records in items:
-            before = prior.get(billed.line, Decimal(0))
-            vals_list.append(self._charge_vals(billed, window, quantity, records, before))
-            prior[billed.line] = CONTEXT.add(before, quantity)
-        return vals_list
+        covered = pool.cover(self, items)
+        return [
+            self._charge_vals(billed, window, quantity, records, before, covered.get(billed))
+            for (billed, window, quantity, records), before in self._with_prior(items)
+        ]
 
-    def _charge_vals(self, billed, window, quantity, records=(), prior=0):
+    def _with_prior(self, items):
+        """Return [(item, units used in the period under earlier versions of its price)]."""
+        prior, found = {}, []
+        for item in items:
+            before = prior.get(item[0].line, Decimal(0))
+            found.append((item, before))
+            prior[item[0].line] = CONTEXT.add(before, item[2])
+        return found
+
+    def _charge_vals(self, billed, window, quantity, records=(), prior=0, units=None):
         """Return the values of the charge for what one line used under one version of its price.
 
         :param Decimal quantity: what the meter counted
         :param records: the same in pieces, where the price looks below the total
         :param prior: units used in the period under earlier versions
+        :param dict units: units that credit covers, by the id of the grant
         """
         line, price, terms = billed
         self._check_billed(price)
         definition = line._definition(price)
+        if units:
+            definition["credit_quantity"] = rating.text(CONTEXT.create_decimal(sum(units.values())))
         charge = self._charge(billed, rating.parse_price(definition), terms.usage(quantity, records, prior))
         return {
             "statement_id": self.id,
@@ -159,6 +172,7 @@ class UsageStatement(models.Model):
             "amount": float(charge.amount),
             "result": charge.as_dict(),
             "fingerprint": charge.fingerprint(),
+            "credit_units": {str(key): rating.text(value) for key, value in units.items()} if units else None,
         }
 
     def _charge(self, billed, price, usage):

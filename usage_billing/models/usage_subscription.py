@@ -112,6 +112,15 @@ class UsageSubscription(models.Model):
     account_count = fields.Integer(compute="_compute_account_ids")
     statement_ids = fields.One2many("usage.statement", "subscription_id", string="Statements")
     statement_count = fields.Integer(compute="_compute_statement_count")
+    at_credit_end = fields.Selection(
+        [("bill", "Bill the rest"), ("stop", "Allow no more")],
+        string="After Prepaid Credit",
+        required=True,
+        default="bill",
+        tracking=True,
+        help="What the product is told once the customer's prepaid credit is used up, live usage included, or if there "
+        "is none. What is used all the same is billed.",
+    )
     user_id = fields.Many2one("res.users", string="Responsible", default=lambda self: self.env.user, tracking=True)
     prepared_at = fields.Datetime(
         string="Last Prepared",

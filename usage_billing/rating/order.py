@@ -2,7 +2,7 @@
 
 1.  **Trial.** What was used for free takes part in nothing that follows.
 2.  **Parts** (``bucket``, ``group_by``). The quantity must first exist: a peak per hour is found
-    in what was metered, before its unit is converted. Steps 3–8 are taken for each part by itself.
+    in what was metered, before its unit is converted. Steps 3–9 are taken for each part by itself.
 3.  **Counters** (``split``, ``tiers_at_price_change``). They say where counting begins, in the
     unit that is metered, which all versions of a price have in common.
 4.  **Conversion.** Everything after it is written in the unit the customer is sold.
@@ -10,16 +10,18 @@
     before the included quantity: the customer sees 2 units less 0.5 included, not 1.4 less 0.5
     rounded up again.
 6.  **Included quantity.** It is free, so it fills no tier: tiers count billable units.
-7.  **Model.** Quantities become lines of money.
-8.  **Commitment per window.** It compares what the window costs, before anything that belongs to
+7.  **Credit in units.** Paid for already, so it fills no tier either; after the included quantity,
+    which is lost at the end of the period where credit is not.
+8.  **Model.** Quantities become lines of money.
+9.  **Commitment per window.** It compares what the window costs, before anything that belongs to
     the period as a whole.
-9.  **Flat fee.** Part of what the period costs, so discounts and bounds apply to it too.
-10. **Commitment per period.** On list price: what was promised is spend before discounts.
-11. **Discounts.** Before the bounds: the maximum is what the customer pays at most, the minimum
+10. **Flat fee.** Part of what the period costs, so discounts and bounds apply to it too.
+11. **Commitment per period.** On list price: what was promised is spend before discounts.
+12. **Discounts.** Before the bounds: the maximum is what the customer pays at most, the minimum
     at least, whatever was discounted.
-12. **Maximum**, then 13. **minimum.** A minimum above the maximum is refused, so their order
+13. **Maximum**, then 14. **minimum.** A minimum above the maximum is refused, so their order
     changes nothing; both count earlier invoices of the period.
-14. **Rounding**, once, by the currency: of the total, or of each line (``rounding``).
+15. **Rounding**, once, by the currency: of the total, or of each line (``rounding``).
 """
 
 from dataclasses import replace
@@ -31,6 +33,7 @@ from .steps.bounds import Maximum, Minimum
 from .steps.commitment import Commitment
 from .steps.conversion import Conversion
 from .steps.counters import Counters
+from .steps.credit import Credit
 from .steps.discounts import Discounts
 from .steps.flat_fee import FlatFee
 from .steps.included import IncludedQuantity
@@ -39,7 +42,7 @@ from .steps.parts import Parts
 from .steps.quantity_rounding import QuantityRounding
 from .steps.trial import Trial
 
-BEFORE_MODEL = (Counters, Conversion, QuantityRounding, IncludedQuantity)
+BEFORE_MODEL = (Counters, Conversion, QuantityRounding, IncludedQuantity, Credit)
 AFTER_MODEL = (FlatFee, Commitment, Discounts, Maximum, Minimum)
 
 
@@ -74,7 +77,7 @@ def _check(fields: Fields, model: Model, before: tuple[Step, ...], parts: Parts 
     prorated = getattr(model, "prorated", False)
     changing = [step for step in before if not isinstance(step, Counters)]
     if (prorated or not model.by_quantity) and changing:
-        names = {Conversion: "conversion", QuantityRounding: "quantity_rounding"}
+        names = {Conversion: "conversion", QuantityRounding: "quantity_rounding", Credit: "credit_quantity"}
         name = names.get(type(changing[0]), "included_quantity")
         why = "a prorated price" if prorated else f"the model {model.name}"
         raise fields.error(name, f"cannot be combined with {why}", "remove it")

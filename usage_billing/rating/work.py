@@ -14,7 +14,7 @@ class Work:
     period split over several invoices adds up to the period billed at once.
     """
 
-    __slots__ = ("after", "allowance", "before", "currency", "explanation", "lines", "usage")
+    __slots__ = ("after", "allowance", "before", "credit", "currency", "explanation", "lines", "usage")
 
     def __init__(self, usage: Usage, currency: Currency):
         self.currency = currency
@@ -22,6 +22,8 @@ class Work:
         self.explanation: list[dict] = []
         #: What is left of an included quantity that the parts of a price share: before, after.
         self.allowance: list[Decimal] | None = None
+        #: What is left of the units of credit that the parts share.
+        self.credit: list[Decimal] | None = None
         self.restart(usage)
 
     def restart(self, usage: Usage):

@@ -6,6 +6,7 @@ from . import (
     test_credit,
     test_credit_concurrency,
     test_credit_topup,
+    test_credit_units,
     test_entitlement,
     test_correction,
     test_explanation,

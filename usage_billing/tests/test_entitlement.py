@@ -51,6 +51,8 @@ class TestEntitlements(QueryCommon, UsageBillingCommon):
                 "used": "30",
                 "included": "100",
                 "remaining": "70",
+                "credit": "0",
+                "reason": None,
                 "overage": "billed",
             },
         )
@@ -66,7 +68,54 @@ class TestEntitlements(QueryCommon, UsageBillingCommon):
         self.line.at_included_end = "stop"
         self.registry.clear_cache()
         told = self.entitlement()[0]
-        self.assertEqual([told[name] for name in ("remaining", "allowed", "overage")], ["0", False, "stopped"])
+        names = ("remaining", "allowed", "overage", "reason")
+        self.assertEqual([told[name] for name in names], ["0", False, "stopped", "included_used_up"])
+
+    def test_a_stop_when_credit_has_ended(self):
+        """3.00 are left after 104 tokens of which 100 are included, nothing after 110."""
+        self.subscription.at_credit_end = "stop"
+        self.use_now(101)
+        self.subscription._ensure_statements(fields.Datetime.now())
+        self.assertEqual(self.entitlement()[0]["reason"], "credit_used_up", "there is no credit at all")
+        self.credit(5)
+        self.use_now(3)
+        self.assertEqual(self.entitlement()[0]["allowed"], True)
+        self.use_now(6)
+        told = self.entitlement()[0]
+        self.assertEqual((told["allowed"], told["reason"], told["overage"]), (False, "credit_used_up", "stopped"))
+        self.credit(5)
+        self.assertEqual(self.entitlement()[0]["allowed"], True)
+
+    def test_expired_and_future_credit_allow_nothing(self):
+        self.subscription.at_credit_end = "stop"
+        self.use_now(101)
+        self.subscription._ensure_statements(fields.Datetime.now())
+        self.credit(5, expires_at=fields.Datetime.now() - timedelta(minutes=5))
+        self.credit(5, effective_at=fields.Datetime.now() + timedelta(days=1))
+        self.assertEqual(self.entitlement()[0]["reason"], "credit_used_up")
+
+    def test_prepaid_units(self):
+        self.line.at_included_end = "stop"
+        grant = self.credit(0, kind="units", meter_id=self.meter.id, quantity=20)
+        self.use_now(105)
+        self.subscription._ensure_statements(fields.Datetime.now())
+        told = self.entitlement()[0]
+        self.assertEqual((told["remaining"], told["credit"], told["allowed"]), ("0", "15", True))
+        [units] = self.answer(f"{BALANCES}acme")["units"]
+        self.assertEqual((units["meter"], units["balance"], units["live_balance"]), (self.meter.code, "20", "15"))
+        self.assertEqual((units["grants"][0]["id"], units["grants"][0]["granted"]), (grant.name, "20"))
+        self.use_now(15)
+        self.assertEqual(self.entitlement()[0]["reason"], "included_used_up")
+
+    def test_one_query_an_answer(self):
+        """The set-up is remembered: of each request the quantities alone are read."""
+        entitlements, sender = self.env["usage.entitlement"], self.source._as_sender()
+        with freeze_time(fields.Datetime.now()):
+            entitlements._entitlements(sender, "acme")
+            self.env.flush_all()
+            self.env.invalidate_all()
+            with self.assertQueryCount(1):
+                entitlements._entitlements(sender, "acme")
 
     def test_accounts_of_a_customer_share(self):
         self._account("acme-eu", self.customer)
@@ -133,12 +182,14 @@ class TestEntitlements(QueryCommon, UsageBillingCommon):
                         ],
                     }
                 ],
+                "units": [],
             },
         )
 
     def test_answers_are_as_described(self):
         document = self.env["usage.query"]._openapi("https://odoo.example.com")
         self.credit(10, expires_at="2099-01-01 00:00:00")
+        self.credit(0, kind="units", meter_id=self.meter.id, quantity=20)
         self.use_now(6)
         for path, name in ((ENTITLEMENTS, "Entitlements"), (BALANCES, "Balances")):
             schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}

@@ -16,6 +16,7 @@ from ..values import Record, Usage
 from ..work import Work
 from .base import Step
 from .commitment import Commitment
+from .credit import Credit
 
 #: How the records of one bucket become its quantity.
 AGGREGATIONS: dict[str, Callable[[list[Decimal]], Decimal]] = {
@@ -130,9 +131,10 @@ class Parts(Step):
         if usage.quantity and not usage.records:
             raise UsageError("a price by bucket or group needs records, not only a quantity")
         allowance = self._allowance(work)
+        credit = [step.credit for step in self.steps if isinstance(step, Credit)] or None
         for key, (records, billed) in sorted(self._lots(usage).items(), key=_by_key):
             part = self._part(work, records, billed)
-            part.allowance = allowance
+            part.allowance, part.credit = allowance, credit
             self._take_steps(part)
             work.absorb(part, self._label(key))
 

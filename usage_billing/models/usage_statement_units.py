@@ -1,0 +1,171 @@
+"""Statements: usage that credit in units of a meter covers before its price is applied."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from odoo import models
+from odoo.exceptions import UserError
+
+from .. import rating
+from .usage_statement import RATEABLE
+from .usage_statement_credit import BILLED, by_part
+from .usage_statement_rating import Blocked
+
+MORE_THAN_ENOUGH = "1000000000000000000000000"
+
+
+class UnitPool:
+    """Units of customers' credit, as statements take them one after the other.
+
+    A statement may take what is left after those of older periods, and after those that were
+    submitted: their charges stay as they are.
+
+    :param grants: active ``usage.credit.grant`` records in units, in the order of their use
+    :param dict taken: {statement: {grant id: Decimal}} of what charges of unbilled statements cover
+    """
+
+    def __init__(self, grants, taken):
+        self._of_meter = grants.grouped(lambda grant: (grant.commercial_partner_id, grant.company_id, grant.meter_id))
+        self._units = grants._units_left() if grants else {}
+        self._taken = taken
+
+    @property
+    def left(self):
+        """{grant id: Decimal} of what no statement takes."""
+        return {key: units - self._others(key, self._taken) for key, units in self._units.items()}
+
+    def cover(self, statement, items):
+        """Take units for a statement.
+
+        :param items: list of (Billed, Window, quantity, records)
+        :return: {Billed: {grant id: Decimal}} of the units that are covered
+        """
+        if not self._units:
+            return {}
+        left = self._left_for(statement)
+        covered = {}
+        for item, prior in statement._with_prior(items):
+            billed = item[0]
+            key = statement.commercial_partner_id, statement.company_id, billed.price.meter_id
+            grants = [left[grant.id] for grant in self._of_meter.get(key, ())]
+            used = rating.burned(grants, statement._units_by_part(item, prior, grants)) if grants else {}
+            for grant_id, units in used.items():
+                left[grant_id] = replace(left[grant_id], amount=left[grant_id].amount - units)
+            if used:
+                covered[billed] = used
+        self._taken[statement] = _added(covered.values())
+        return covered
+
+    def _left_for(self, statement):
+        """{grant id: ``rating.Grant`` of what the statement may take}."""
+        before = [other for other in self._taken if other != statement and _comes_before(other, statement)]
+        return {
+            grant.id: grant._as_core(max(self._units[grant.id] - self._others(grant.id, before), Decimal(0)))
+            for grants in self._of_meter.values()
+            for grant in grants
+        }
+
+    def _others(self, grant_id, statements):
+        return sum((self._taken[other].get(grant_id, Decimal(0)) for other in statements), Decimal(0))
+
+
+def _comes_before(other, statement):
+    return other.state not in RATEABLE or (other.period_start, other.id) < (statement.period_start, statement.id)
+
+
+def _added(shares):
+    """Add up dicts of Decimals, key by key."""
+    added = {}
+    for share in shares:
+        for key, value in share.items():
+            added[key] = added.get(key, Decimal(0)) + Decimal(value)
+    return added
+
+
+class UsageStatement(models.Model):
+    _inherit = "usage.statement"
+
+    # -- expecting --------------------------------------------------------------------------
+
+    def _unit_pool(self):
+        """Return the :class:`UnitPool` of the customers of these statements."""
+        # sudo: who may see a statement sees what covers its usage
+        grants = self.env["usage.credit.grant"].sudo()
+        customers = [
+            ("commercial_partner_id", "in", self.commercial_partner_id.ids),
+            ("company_id", "in", self.company_id.ids),
+        ]
+        found = grants.search([*customers, ("kind", "=", "units"), ("state", "=", "active"), ("units", ">", 0)])
+        if not found:
+            return UnitPool(found, {})
+        unbilled = self.sudo().search([*customers, ("state", "not in", BILLED)])
+        return UnitPool(found, {statement: statement._covered_units() for statement in unbilled})
+
+    def _live_pool(self):
+        """Return the pool with what open statements take of it at this moment, the oldest first."""
+        pool = self._unit_pool()
+        for statement in self.sudo().filtered(lambda statement: statement.state == "open"):  # sudo: as above
+            try:
+                pool.cover(statement, statement._measured()[statement])
+            except (Blocked, UserError, rating.RatingError):
+                continue  # what cannot be rated takes what its charges say; its state tells the reason
+        return pool
+
+    def _covered_units(self):
+        """Return {grant id: Decimal} of the units that the charges take."""
+        shares = _added(charge.credit_units or {} for charge in self.charge_ids)
+        return {int(key): units for key, units in shares.items()}
+
+    def _units_by_part(self, item, prior, grants):
+        """Return [(instant, units)] that a price would charge, cut where a grant begins or expires."""
+        billed = item[0]
+        start, end = billed.terms.start, billed.terms.end
+        edges = {at for grant in grants for at in (grant.effective_at, grant.expires_at) if at}
+        cuts = sorted(at for at in edges if start < at < end)
+        reached = []
+        for at in cuts:
+            clipped = [part for part in self._measured(at)[self] if part[0] == billed]
+            reached += [self._billable(billed, part[2], part[3], prior) for part in clipped]
+        return by_part([start, *cuts], [*reached, self._billable(billed, item[2], item[3], prior)])
+
+    def _billable(self, billed, quantity, records, prior):
+        """Return how many units a price would charge without credit: those that are left after what it includes."""
+        line, price, terms = billed
+        definition = {**line._definition(price), "credit_quantity": MORE_THAN_ENOUGH}
+        try:
+            core = rating.parse_price(definition)
+        except rating.PriceError:
+            return Decimal(0)  # a price that charges no units, as that of payments
+        charge = self._charge(billed, core, terms.usage(quantity, records, prior))
+        return sum((Decimal(step["used"]) for step in charge.steps("credit")), Decimal(0))
+
+    # -- using ------------------------------------------------------------------------------
+
+    def _invoice_vals(self):
+        """Take the units that cover usage when the rest is invoiced."""
+        self._use_units()
+        return super()._invoice_vals()
+
+    def _close_without_invoice(self):
+        """Take the units that cover all there was."""
+        for statement in self:
+            statement._use_units()
+        return super()._close_without_invoice()
+
+    def _use_units(self):
+        """Take from credit the units that the charges say it covers; raise ``UserError`` if they are gone."""
+        # sudo: as in _unit_pool
+        covered = self.sudo()._covered_units()
+        grants = self.env["usage.credit.grant"].sudo().browse(covered)
+        left = grants._units_left()
+        for grant in grants:
+            if grant.state != "active" or left[grant.id] < covered[grant.id]:
+                raise UserError(
+                    self.env._(
+                        "%(credit)s no longer has the units that %(statement)s was approved with: reject the "
+                        "statement, rate it again, and have it approved again.",
+                        credit=grant.name,
+                        statement=self.name,
+                    )
+                )
+            grant._enter("used", 0, -covered[grant.id], statement_id=self.id)
