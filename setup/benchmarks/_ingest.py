@@ -114,6 +114,12 @@ class Arena:
             raise environment.Failure(f"{path} answered {response.status}: {content[:300]!r}")
         return json.loads(content)
 
+    def connection(self) -> tuple[http.client.HTTPConnection, dict[str, str]]:
+        """A persistent connection of the source, and the headers that its questions need."""
+        return http.client.HTTPConnection(urlsplit(self._url).netloc, timeout=60), {
+            "Authorization": f"Bearer {self._key}"
+        }
+
     def query(self, statement: str) -> str:
         return self.env.cluster.psql(statement, self._database)
 
@@ -151,10 +157,13 @@ class Arena:
 
 
 @contextmanager
-def arena(database: str = DATABASE) -> Iterator[Arena]:
-    """A fresh database and a multi-process server on it, gone again at the end."""
+def arena(database: str = DATABASE, addons: tuple[str, ...] = ()) -> Iterator[Arena]:
+    """A fresh database and a multi-process server on it, gone again at the end.
+
+    :param addons: to install beside the connector
+    """
     with environment.prepare() as env, environment.cache.lock("bench.lock", "another benchmark runs"):
-        env.create_database(database, ["usage_connector_base"])
+        env.create_database(database, ["usage_connector_base", *addons])
         path = addons_path(env)
         with environment.step("Installing the floor's routes"):
             env.run_odoo(["-d", database, path, "-i", FLOOR_ADDON, "--stop-after-init", "--no-http"])

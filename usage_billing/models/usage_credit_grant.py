@@ -382,6 +382,13 @@ class UsageCreditGrant(models.Model):
         self.invalidate_recordset(["units"])
         return Decimal(left)
 
+    def _usable(self):
+        """Return those of the grants that pay for what is used now."""
+        now = fields.Datetime.now()
+        return self.filtered(
+            lambda grant: grant.effective_at <= now and (not grant.expires_at or now < grant.expires_at)
+        )
+
     def _units_left(self):
         """Return {grant id: Decimal} of the units that are left, exactly."""
         self.flush_model(["units"])

@@ -135,8 +135,8 @@ class UsageCreditTopup(models.Model):
     def _left(self):
         """What is left of the customer's credit once usage so far is paid."""
         credits = self.env["usage.credit.grant"]
-        left = sum(credits._live_balances_of(self.partner_id, self.company_id, self.currency_id).values())
-        return self.currency_id.round(left)
+        live = credits._live_balances_of(self.partner_id, self.company_id, self.currency_id)
+        return self.currency_id.round(sum(live[grant] for grant in credits.concat(*live)._usable()))
 
     def _customer_domain(self):
         return [

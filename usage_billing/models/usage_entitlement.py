@@ -46,12 +46,12 @@ class UsageEntitlement(models.AbstractModel):
         :param str external_id: the account, as the source names it
         :return: dict of the answer, None when the source has no such account
         """
-        entitled = self._entitled(sender.source_id, external_id, int(time.time() / SET_UP_SECONDS))
-        if entitled is None:
+        found = self._entitled(sender.source_id, external_id, int(time.time() / SET_UP_SECONDS))
+        if found is None:
             return None
-        meters = self.env["usage.meter"]
-        windows = [Window(meters.browse(item.meter_id), item.spans) for item in entitled]
-        quantities = self.env["usage.aggregate"]._quantities(windows)
+        entitled, query = found
+        # sudo: as in _entitled
+        quantities = self.env["usage.aggregate"].sudo()._read_query(query, len(entitled))
         return {
             "account": external_id,
             "entitlements": [self._entitlement(*pair) for pair in zip(entitled, quantities, strict=True)],
@@ -89,7 +89,7 @@ class UsageEntitlement(models.AbstractModel):
         partner_id, company_id, _currency_id = item.customer
         meter = self.env["usage.meter"].browse(item.meter_id)
         partner, company = self.env["res.partner"].browse(partner_id), self.env["res.company"].browse(company_id)
-        grants = self._usable(self._unit_grants(partner, company, meter))
+        grants = self._unit_grants(partner, company, meter)._usable()
         return sum(grants._live_units().values(), Decimal(0))
 
     def _money_of(self, item):
@@ -98,27 +98,23 @@ class UsageEntitlement(models.AbstractModel):
         # sudo: as in _entitled
         customer = [self.env[model].sudo().browse(key) for model, key in zip(models, item.customer, strict=True)]
         live = self.env["usage.credit.grant"].sudo()._live_balances_of(*customer)
-        usable = self._usable(self.env["usage.credit.grant"].concat(*live))
+        usable = self.env["usage.credit.grant"].concat(*live)._usable()
         return sum(live[grant] for grant in usable)
-
-    def _usable(self, grants):
-        """Return those of the grants that pay for what is used now."""
-        now = fields.Datetime.now()
-        return grants.filtered(
-            lambda grant: grant.effective_at <= now and (not grant.expires_at or now < grant.expires_at)
-        )
 
     @api.model
     @ormcache("source_id", "external_id", "slot")
     def _entitled(self, source_id, external_id, slot):
-        """Tuple of :class:`Entitled`, None when the source has no such account."""
+        """(:class:`Entitled` of each meter, the query of what was used), None when the source has no such account."""
         # sudo: the API user reads no accounts and subscriptions; it is told of its own accounts alone
         account = self._account(source_id, external_id).sudo()
         if not account:
             return None
         now = fields.Datetime.now()
         subscriptions = self._subscriptions(account).filtered(lambda subscription: subscription._billed_at(now))
-        return tuple(item for subscription in subscriptions for item in self._items(subscription, account, now))
+        entitled = [item for subscription in subscriptions for item in self._items(subscription, account, now)]
+        meters = self.env["usage.meter"]
+        windows = [Window(meters.browse(item.meter_id), item.spans) for item in entitled]
+        return tuple(entitled), self.env["usage.aggregate"]._sql_quantities(windows)
 
     def _account(self, source_id, external_id):
         named = [("source_id", "=", source_id), ("external_id", "=", external_id)]

@@ -5,6 +5,7 @@ from . import (
     test_company,
     test_credit,
     test_credit_concurrency,
+    test_credit_invoicing_concurrency,
     test_credit_topup,
     test_credit_units,
     test_entitlement,

@@ -59,7 +59,23 @@ class UsageAggregate(models.Model):
 
         :param sql_rows: function of an aggregation and its pieces to the rows to put together
         """
+        return self._read_query(self._sql_windows(windows, sql_rows), len(windows))
+
+    def _sql_quantities(self, windows):
+        """The query of :meth:`_quantities`, to be read by :meth:`_read_query` as often as it is needed.
+
+        Levels last until the moment at which it was made.
+        """
+        return self._sql_windows(windows, self._sql_rows)
+
+    def _read_query(self, query, count):
+        """Quantities, as many as the windows were that a query was made for."""
         self.flush_model()
+        quantities = dict(self.env.execute_query(query)) if query else {}
+        return [Decimal(quantities.get(key, 0)) for key in range(count)]
+
+    def _sql_windows(self, windows, sql_rows):
+        """The query of pairs of a window's position and its quantity as text; None where there is nothing to read."""
         definitions = {meter: meter._definitions() for meter in {window.meter for window in windows if window.spans}}
         pieces = [
             Piece(key, definition, Span(span.account_id, *part))
@@ -70,13 +86,11 @@ class UsageAggregate(models.Model):
         by_aggregation = groupby(pieces, key=lambda piece: AGGREGATIONS[piece.definition.aggregation])
         selects = [self._sql_by_account(aggregation, sql_rows(aggregation, own)) for aggregation, own in by_aggregation]
         if not selects:
-            return [Decimal(0)] * len(windows)
-        query = SQL(
+            return None
+        return SQL(
             "SELECT key, sum(quantity)::text FROM (%s) counted WHERE quantity IS NOT NULL GROUP BY key",
             UNION_ALL.join(selects),
         )
-        quantities = dict(self.env.execute_query(query))
-        return [Decimal(quantities.get(key, 0)) for key in range(len(windows))]
 
     @api.model
     def _parts_by_definition(self, definitions, start, end):
