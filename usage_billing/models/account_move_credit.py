@@ -15,6 +15,7 @@ class AccountMove(models.Model):
         if "state" in vals:
             self._tell_usage_credits()
             self.filtered(lambda move: move.state == "cancel")._release_refunds()
+            self.filtered(lambda move: move.state == "posted")._ask_about_credit()
         return res
 
     def _invoice_paid_hook(self):
@@ -33,6 +34,21 @@ class AccountMove(models.Model):
     def _tell_usage_credits(self):
         # sudo: an accountant need not be a billing user for credit to follow its invoice
         self.sudo().usage_credit_grant_ids._follow_invoice()
+
+    def _ask_about_credit(self):
+        """Ask the responsible person whether a credit note of an invoice that credit paid is to give it back."""
+        for move in self.filtered(lambda move: move.move_type == "out_refund" and move.reversed_entry_id):
+            statement = move.reversed_entry_id.sudo().usage_statement_id  # sudo: as above
+            for grant in statement._standing_entries().grant_id:
+                grant.activity_schedule(
+                    "mail.mail_activity_data_todo",
+                    summary=self.env._("%s credits usage that this paid", move.name),
+                    note=self.env._(
+                        "What it paid of %s stays used. Grant it again, if the customer is to have it back.",
+                        statement.name,
+                    ),
+                    user_id=grant._responsible().id,
+                )
 
     def _release_refunds(self):
         """Give credit back to the customer whose credit note will not be."""

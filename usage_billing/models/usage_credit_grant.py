@@ -110,7 +110,6 @@ class UsageCreditGrant(models.Model):
         help="Units that are left: granted, less what statements used, expired or was taken back.",
     )
     live_units = fields.Float(
-        string="Live Units",
         digits=0,
         compute="_compute_live_units",
         help="Units that will be left once the usage so far that is not billed yet is covered.",

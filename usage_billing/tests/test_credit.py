@@ -322,6 +322,16 @@ class TestInvoiced(UsageInvoicingCommon):
         move.unlink()
         self.assertEqual(grant.balance, 10)
 
+    def test_a_credit_note_asks_about_the_credit(self):
+        grant = self.credit(10)
+        self.use(50)
+        move = self.posted().move_id
+        refund = move._reverse_moves()
+        self.assertFalse(grant.activity_ids)
+        refund.action_post()
+        self.assertIn(refund.name, grant.activity_ids.summary)
+        self.assertEqual(grant.balance, 0)
+
     def test_an_altered_line_is_not_posted(self):
         self.credit(10)
         self.use(50)
