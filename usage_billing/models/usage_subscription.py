@@ -12,14 +12,33 @@ from odoo.addons.base.models.res_partner import _tz_get
 from odoo.addons.usage_connector_base.guard import is_unlocked, unlocked
 
 from .. import rating
-from ..rating.periods import local_date, local_midnight
+from ..rating.periods import anniversary_day, calendar_anchor, local_date, local_midnight
 from .usage_statement import RATEABLE
 
 _logger = logging.getLogger(__name__)
 
 # What decides where one period ends and the next begins, and whose usage it is. Statements rest
 # on it: once there is one, it stays.
-CALENDAR_FIELDS = {"partner_id", "company_id", "plan_id", "currency_id", "date_start", "anchor_day", "interval", "tz"}
+CALENDAR_FIELDS = {
+    *("partner_id", "company_id", "plan_id", "currency_id"),
+    *("date_start", "anchor_day", "interval", "period_begin", "tz"),
+}
+INTERVALS = [
+    ("day", "Daily"),
+    ("week", "Weekly"),
+    ("month", "Monthly"),
+    ("quarter", "Quarterly"),
+    ("year", "Yearly"),
+]
+WEEKDAYS = [
+    ("1", "Monday"),
+    ("2", "Tuesday"),
+    ("3", "Wednesday"),
+    ("4", "Thursday"),
+    ("5", "Friday"),
+    ("6", "Saturday"),
+    ("7", "Sunday"),
+]
 CRON_BATCH = 100
 NEVER = datetime.min
 
@@ -78,13 +97,37 @@ class UsageSubscription(models.Model):
     date_end = fields.Date(
         string="End", tracking=True, copy=False, help="Last day whose usage is billed; empty: until closed."
     )
+    interval = fields.Selection(
+        INTERVALS,
+        string="Billed",
+        required=True,
+        default="month",
+        tracking=True,
+        help="How long a billing period is: each one has a statement and an invoice.",
+    )
+    period_begin = fields.Selection(
+        [("calendar", "By the calendar"), ("anniversary", "From the start date")],
+        string="Periods Begin",
+        required=True,
+        default="calendar",
+        tracking=True,
+        help="By the calendar: on the anchor day, quarters in January, April, July and October, years in January; "
+        "the first and the last period may be shorter.\n"
+        "From the start date: on its day of the month or weekday, so that every period is a whole one.",
+    )
     anchor_day = fields.Integer(
         required=True,
         default=1,
         tracking=True,
-        help="Day of the month on which periods begin. In a month that is shorter, its last day.",
+        help="Day of the month on which periods begin. In a month that is shorter, its last day. "
+        "Of periods of a week: the weekday, 1 for Monday to 7 for Sunday.",
     )
-    interval = fields.Selection([("month", "Monthly")], string="Billed", required=True, default="month", tracking=True)
+    anchor_weekday = fields.Selection(
+        WEEKDAYS,
+        compute="_compute_anchor_weekday",
+        inverse="_inverse_anchor_weekday",
+        help="Day of the week on which periods begin.",
+    )
     state = fields.Selection(
         [("draft", "Draft"), ("active", "Active"), ("closed", "Closed")],
         required=True,
@@ -130,11 +173,40 @@ class UsageSubscription(models.Model):
         help="When the scheduled job last brought the statements up to date (UTC).",
     )
 
-    _anchor_day = models.Constraint("CHECK(anchor_day BETWEEN 1 AND 31)", "The anchor day is a day from 1 to 31.")
+    _anchor_day = models.Constraint("CHECK(anchor_day BETWEEN 1 AND 31)", "Anchor Day: a month has the days 1 to 31. Enter one of them.")
     _date_order = models.Constraint(
         "CHECK(date_end IS NULL OR date_end >= date_start)",
-        "A subscription cannot end before it starts: correct its end.",
+        "End: a subscription cannot end before it starts. Choose a later day, or empty it.",
     )
+
+    @api.depends("anchor_day")
+    def _compute_anchor_weekday(self):
+        weekdays = dict(WEEKDAYS)
+        for subscription in self:
+            day = str(subscription.anchor_day)
+            subscription.anchor_weekday = day if day in weekdays else False
+
+    def _inverse_anchor_weekday(self):
+        for subscription in self.filtered("anchor_weekday"):
+            subscription.anchor_day = int(subscription.anchor_weekday)
+
+    @api.onchange("interval")
+    def _onchange_interval(self):
+        if self.interval == "week" and self.anchor_day > len(WEEKDAYS):
+            self.anchor_day = 1
+
+    @api.constrains("anchor_day", "interval", "period_begin")
+    def _check_anchor_day(self):
+        """Refuse a weekday that there is not."""
+        for subscription in self:
+            is_used = subscription.interval == "week" and subscription.period_begin == "calendar"
+            if is_used and subscription.anchor_day > len(WEEKDAYS):
+                raise ValidationError(
+                    self.env._(
+                        "Anchor Day: weeks begin on a weekday, and %s is none. Enter 1 for Monday to 7 for Sunday.",
+                        subscription.anchor_day,
+                    )
+                )
 
     @api.depends("plan_id")
     def _compute_currency_id(self):
@@ -205,11 +277,18 @@ class UsageSubscription(models.Model):
 
     def _period(self, n):
         """Return [start, end) of period ``n`` as naive UTC datetimes; 0 contains the start date."""
-        return rating.period_bounds(self.date_start, self.anchor_day, self.interval, self.tz, n)
+        return rating.period_bounds(*self._calendar(), n)
 
     def _period_index(self, at):
         """Return the number of the period that contains ``at`` (naive UTC)."""
-        return rating.period_index(self.date_start, self.anchor_day, self.interval, self.tz, at)
+        return rating.period_index(*self._calendar(), at)
+
+    def _calendar(self):
+        """Return what the periods follow from: a date in the first one, anchor day, interval, time zone."""
+        start, interval = self.date_start, self.interval
+        if self.period_begin == "anniversary":
+            return start, anniversary_day(start, interval), interval, self.tz
+        return calendar_anchor(start, self.anchor_day, interval), self.anchor_day, interval, self.tz
 
     def _start(self):
         """Return the first billed instant, naive UTC."""
@@ -394,9 +473,8 @@ class UsageSubscription(models.Model):
         if any(subscription._field_changes(vals, changed) for subscription in kept):
             raise UserError(
                 self.env._(
-                    "%s has statements: customer, plan, currency, start, anchor day and time zone stay as they "
-                    "are. "
-                    "Close it and make a new subscription.",
+                    "%s has statements: customer, plan, currency, start, interval, anchor day and time zone stay as "
+                    "they are. Amend its lines, or close it and make a new subscription.",
                     kept[0].name,
                 )
             )

@@ -84,6 +84,35 @@ def _check(interval: str, anchor_day: int):
         raise ValueError(f"anchor_day {anchor_day} is outside 1 to {highest}")
 
 
+def calendar_anchor(start: date, anchor_day: int, interval: str) -> date:
+    """Return the date that the periods of the calendar are counted from, for one containing ``start``.
+
+    Quarters of the calendar begin in January, April, July and October, years in January, each on
+    the anchor day; days, weeks and months are counted from ``start`` itself.
+    Raises ``ValueError`` for an unknown interval or an anchor day outside its range.
+
+    >>> str(calendar_anchor(date(2026, 2, 15), 1, "quarter"))
+    '2026-01-01'
+    >>> str(calendar_anchor(date(2026, 1, 14), 15, "year"))
+    '2025-01-15'
+    """
+    _check(interval, anchor_day)
+    length = MONTHS.get(interval, 1)
+    if length == 1:
+        return start
+    months = _first_month(start, anchor_day)
+    return clamped(months - months % length, anchor_day)
+
+
+def anniversary_day(start: date, interval: str) -> int:
+    """Return the anchor day of periods that begin where the first one does: a weekday for weeks.
+
+    >>> anniversary_day(date(2026, 1, 31), "month"), anniversary_day(date(2026, 1, 31), "week")
+    (31, 6)
+    """
+    return start.isoweekday() if interval == "week" else start.day
+
+
 def period_bounds(anchor: date, anchor_day: int, interval: str, tz: str, n: int) -> tuple[datetime, datetime]:
     """Return [start, end) of period ``n`` as naive UTC datetimes.
 

@@ -12,6 +12,7 @@ from . import (
     test_correction,
     test_explanation,
     test_guard,
+    test_interval,
     test_invoice_changes,
     test_invoicing,
     test_jobs,
