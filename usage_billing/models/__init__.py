@@ -15,6 +15,7 @@ from . import (
     usage_reading,
     usage_subscription,
     usage_subscription_line,
+    usage_subscription_invoicing,
     usage_statement,
     usage_statement_approval,
     usage_statement_rating,

@@ -76,11 +76,10 @@ class UsageStatement(models.Model):
         statement = self.with_context(lang=partner.lang or self.env.lang)
         vals = {
             "move_type": "out_invoice",
-            "partner_id": partner.address_get(["invoice"])["invoice"],
+            **self.subscription_id._invoice_vals(),
             "currency_id": self.currency_id.id,
             "company_id": self.company_id.id,
             "invoice_origin": self.name,
-            "invoice_user_id": self.subscription_id.user_id.id,
             "usage_statement_id": self.id,
             "invoice_line_ids": [Command.create(statement._invoice_line_vals(c)) for c in statement.charge_ids],
         }
@@ -100,6 +99,7 @@ class UsageStatement(models.Model):
             "price_unit": charge.amount,
             "discount": 0,
             "usage_charge_id": charge.id,
+            **self.subscription_id._invoice_line_vals(),
         }
 
     def _invoice_line_text(self, charge):

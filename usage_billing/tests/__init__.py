@@ -32,6 +32,7 @@ from . import (
     test_settings,
     test_statement,
     test_subscription,
+    test_subscription_invoicing,
     test_views,
     test_wizard,
 )
