@@ -25,6 +25,7 @@ SINGLE = "application/cloudevents+json"
 PLAIN = "application/json"
 getcontext().prec = 60  # sums of quantities stay exact
 FOLD_SECONDS = 90  # Odoo wakes a killed cron worker's successor after a minute at the latest
+ASSIGN_SECONDS = 60
 
 
 class Product:
@@ -143,6 +144,13 @@ class Product:
         ids = operator.search("usage.account", [["external_id", "in", list(external_ids)]])
         [wizard] = operator.create("usage.account.map", [{"partner_id": partner, "account_ids": [[6, 0, ids]]}])
         operator.call("usage.account.map", "action_map", [wizard])
+
+    def wait_assigned(self) -> None:
+        """Wait until accounts that are assigned in the background have their customer."""
+        deadline = time.monotonic() + ASSIGN_SECONDS
+        while self.query("SELECT 1 FROM usage_account_mapping WHERE state <> 'done' LIMIT 1"):
+            assert time.monotonic() < deadline, f"accounts were not assigned within {ASSIGN_SECONDS} s"
+            time.sleep(0.2)
 
     # --- the server's processes --------------------------------------------------------
 

@@ -83,7 +83,6 @@ class Form:
         self.field(name).locator("input").first.fill(value)
 
     def pick(self, name, text):
-        # DEBUG
         """Choose a record by typing its name."""
         self.fill(name, text)
         self.page.locator(".o-autocomplete--dropdown-item").get_by_text(text, exact=True).click()

@@ -161,6 +161,7 @@ class TestAccessLog:
         held = product.query(f"SELECT external_id {unmapped}").split()
         assert len(held) == 1_653
         product.map_accounts(held, "Everybody Else")
+        product.wait_assigned()
 
     @pytest.fixture(scope="class")
     @classmethod

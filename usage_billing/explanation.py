@@ -256,6 +256,13 @@ class Explanation:
         words = f"{self._number(step['quantity'])} × {self._amount(step['unit_amount'])}{self._share(step)}"
         return self.env._("Fee"), words, self._amount(step["amount"])
 
+    def _row_paid_before(self, step):
+        return (
+            self.env._("Charged Before"),
+            self.env._("in advance, on an earlier invoice"),
+            self._amount(step["amount"]),
+        )
+
     def _row_flat_fee(self, step):
         words = self.env._("once a period%s", self._share(step))
         return self.env._("Flat Fee"), words, self._amount(step["amount"])

@@ -22,17 +22,18 @@ def read_committed_cursor(env):
 def read_committed_transaction(cr):
     """A transaction at READ COMMITTED of a request's own cursor, committed when the block ends well.
 
-    Whatever the request did before is committed first. Saves a request the second connection that
+    Whatever the request did before is committed first: it must, as the level is that of a whole
+    transaction, and what is answered has to be committed. Saves a request the second connection that
     :func:`read_committed_cursor` would take.
     """
-    cr.commit()
+    cr.commit()  # pylint: disable=invalid-commit
     _read_committed(cr)
     try:
         yield
     except BaseException:
         cr.rollback()
         raise
-    cr.commit()
+    cr.commit()  # pylint: disable=invalid-commit
 
 
 def _read_committed(cr):

@@ -1,12 +1,13 @@
 """Billing periods tile time: 12 time zones, summer time, leap days, anchors at the month's end."""
 
 from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 import rating
-from rating.periods import clamped, local_date, local_midnight, start_date
+from rating.periods import calendar_anchor, clamped, local_date, local_midnight, start_date
 
 ZONES = [
     "UTC",
@@ -159,3 +160,39 @@ def test_moments_keep_their_time_of_day():
 def test_clamped_to_every_month_of_a_year():
     days = [clamped(2023 * 12 + month, 31).day for month in range(12)]
     assert days == [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+
+
+@pytest.mark.parametrize("tz", ZONES)
+@pytest.mark.parametrize("day", [28, 29, 30, 31])
+@pytest.mark.parametrize("places", ["1", "0.01", "0.001"])
+@pytest.mark.parametrize("mode", ["half_up", "half_even", "up", "down"])
+def test_usage_at_the_edges_is_charged_once_and_a_fee_adds_up(tz, day, places, mode):
+    """An event at every edge of a year of months is in one period; shares of a fee are whole, in any currency."""
+    currency = rating.Currency("XXX", Decimal(places), mode)
+    price = rating.parse_price({"model": "recurring", "amount": "100", "prorate": ["amount"]})
+    bounds = [rating.period_bounds(date(2024, 1, 31), day, "month", tz, n) for n in range(13)]
+    edges = [at for start, end in bounds for at in (start, end - TICK)]
+    for start, end in bounds:
+        assert sum(start <= at < end for at in edges) == 2
+        middle = start + (end - start) / 3
+        parts = [
+            rating.rate(price, rating.Usage(share=rating.second_share(*part, (start, end))), currency)
+            for part in ((start, middle), (middle, end))
+        ]
+        assert abs(sum(part.unrounded for part in parts) - 100) < Decimal("1e-20")
+        assert all(part.amount % Decimal(places) == 0 for part in parts)
+        assert abs(sum(part.amount for part in parts) - 100) <= 2 * Decimal(places)
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+@pytest.mark.parametrize("day", [1, 15, 28, 31])
+def test_periods_of_the_calendar_contain_their_start(interval, day):
+    """Quarters begin in January, April, July and October, years in January; period 0 has the first day."""
+    day = anchor_day(interval, day)
+    for offset in range(0, 800, 5):
+        begin = date(2023, 6, 1) + timedelta(days=offset)
+        anchor = calendar_anchor(begin, day, interval)
+        start, end = (start_date(anchor, day, interval, n) for n in (0, 1))
+        assert start <= begin < end
+        if interval in ("quarter", "year"):
+            assert start.month in ((1, 4, 7, 10) if interval == "quarter" else (1,))

@@ -113,7 +113,7 @@ class UsageCharge(models.Model):
     def _compute_exact(self):
         for charge in self:
             result = charge.result or {"quantity": "0", "unrounded": "0"}
-            quantity = format_number(charge.env, charge._metered())
+            quantity = format_number(charge.env, charge._metered() if charge.meter_id else result["quantity"])
             charge.exact_quantity = f"{quantity} {charge.unit_name or ''}".strip()
             charge.exact_amount = format_amount(charge.env, result["unrounded"], charge.currency_id)
 

@@ -141,8 +141,8 @@ class UsageEntitlement(models.AbstractModel):
         spans = subscription._spans()[subscription]
         if not any(span.account_id == account.id and span.start <= now < span.end for span in spans):
             return
-        start, end = subscription._period(subscription._period_index(now))
         for line in subscription.line_ids.filtered("meter_id"):
+            start, end = line._counting_period(now)
             for billed in line._billed(start, end):
                 if billed.terms.start <= now < billed.terms.end:
                     yield self._item(billed, spans, end)

@@ -68,7 +68,8 @@ class UsagePrice(models.Model):
         precompute=True,
         recursive=True,
         tracking=True,
-        help="Whose quantities are priced. A recurring fee that is not per unit needs none.",
+        help="Whose quantities are priced. A recurring fee needs none: its units, such as seats, are entered on the "
+        "subscription's line.",
     )
     unit_name = fields.Char(related="meter_id.unit_name", string="Unit")
     product_id = fields.Many2one(
@@ -147,7 +148,7 @@ class UsagePrice(models.Model):
     @api.constrains("meter_id", "model", "fee_per_unit")
     def _check_meter(self):
         for price in self:
-            if not price.meter_id and (price._root().model != "recurring" or price._root().fee_per_unit):
+            if not price.meter_id and price._root().model != "recurring":
                 raise ValidationError(
                     self.env._("%s: choose the meter whose quantities are priced.", price.product_id.name)
                 )

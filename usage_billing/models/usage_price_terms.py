@@ -154,7 +154,9 @@ class UsagePrice(models.Model):
     )
     fee_amount = Exact(string="Fee", min_display_digits=2, tracking=True, help="Charged for the whole period.")
     fee_per_unit = fields.Boolean(
-        string="Fee for Each Unit", tracking=True, help="The fee is charged for each unit of the meter, such as a seat."
+        string="Fee for Each Unit",
+        tracking=True,
+        help="The fee is charged for each unit, such as a seat: of the meter, or as entered on a subscription.",
     )
     timing = fields.Selection(
         [("arrears", "After the period"), ("advance", "Before the period")],

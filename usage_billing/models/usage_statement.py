@@ -41,7 +41,14 @@ class UsageStatement(models.Model):
     subscription_id = fields.Many2one(
         "usage.subscription", readonly=True, required=True, index=True, ondelete="restrict", check_company=True
     )
-    plan_id = fields.Many2one(related="subscription_id.plan_id", store=True, index=True)
+    plan_id = fields.Many2one(
+        "usage.plan",
+        compute="_compute_plan_id",
+        store=True,
+        precompute=True,
+        index=True,
+        help="The plan that the customer was on when the period was opened.",
+    )
     partner_id = fields.Many2one(
         "res.partner", string="Customer", readonly=True, required=True, index=True, ondelete="restrict"
     )
@@ -138,6 +145,7 @@ class UsageStatement(models.Model):
             "approval_ids",
             "charge_ids",
             "amount_untaxed",
+            "amount_projected",
             "move_id",
             "reconciled_date",
             "reconciliation_ids",
@@ -173,6 +181,11 @@ class UsageStatement(models.Model):
         now = fields.Datetime.now()
         for statement in self:
             statement.period_ended = bool(statement.period_end) and statement.period_end <= now
+
+    @api.depends("subscription_id")
+    def _compute_plan_id(self):
+        for statement in self:
+            statement.plan_id = statement.subscription_id.plan_id
 
     @api.depends("charge_ids")
     def _compute_charge_count(self):

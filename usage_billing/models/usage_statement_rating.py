@@ -15,6 +15,7 @@ from odoo.addons.usage_connector_base.guard import unlocked
 
 from .. import rating
 from ..rating.decimals import CONTEXT
+from ..rating.periods import local_date
 from .usage_statement import PREPARER, RATEABLE
 
 _logger = logging.getLogger(__name__)
@@ -57,13 +58,18 @@ class UsageStatement(models.Model):
         on. Statements that another transaction holds are left to it.
         """
         statements = self.try_lock_for_update().filtered(lambda statement: statement.state in RATEABLE)
-        calculated = {}
-        pool = statements._unit_pool()
-        measured = statements._measured()
+        calculated, projected, contested = {}, {}, statements._contested()
+        pool, measured = statements._unit_pool(), statements._measured()
+        # In the order of time: later ones look at what earlier ones charged, and take what credit they leave.
         for statement in statements.sorted(lambda statement: (statement.period_start, statement.id)):
+            items = measured[statement]
             with statement._blocking():
-                calculated[statement] = statement._all_charge_vals(measured[statement], pool)
+                statement._check_contract(contested)
+                calculated[statement] = statement._all_charge_vals(items, pool, calculated)
+                if statement.period_end > at:
+                    projected[statement] = statement._project(items, calculated[statement], pool, calculated, at)
         self._store_charges(calculated, at)
+        self._set_projected(projected)
 
     def _measured(self, until=datetime.max):
         """Return {statement: [(billed line, Window, quantity, records)]} of what was used.
@@ -106,27 +112,27 @@ class UsageStatement(models.Model):
         spans = self.subscription_id._spans()
         result = {}
         for statement in self:
-            billed = [
-                item
-                for line in statement.subscription_id.line_ids
-                for item in line._billed(statement.period_start, statement.period_end)
-            ]
+            billed = [item for line in statement.subscription_id.line_ids for item in statement._billed(line)]
             windows = {item: item.terms.window(spans[statement.subscription_id]) for item in billed}
             result[statement] = {
-                item: Window.within(window.meter, window.spans, statement.period_start, until)
-                for item, window in windows.items()
+                item: Window.within(window.meter, window.spans, datetime.min, until) for item, window in windows.items()
             }
         return result
 
-    def _all_charge_vals(self, items, pool):
+    def _billed(self, line):
+        """Return what a line bills in the period: one :class:`Billed` for each version of its price."""
+        return line._billed(self.period_start, self.period_end)
+
+    def _all_charge_vals(self, items, pool, calculated=None):
         """Return the values of the charges of one statement; units of earlier versions fill tiers.
 
         :param items: list of (Billed, Window, quantity, records), versions in their order
         :param pool: ``UnitPool`` of credit in units
+        :param dict calculated: values of the charges by statement, of earlier periods in this run
         """
         covered = pool.cover(self, items)
         return [
-            self._charge_vals(billed, window, quantity, records, before, covered.get(billed))
+            self._charge_vals(billed, window, quantity, records, before, covered.get(billed), calculated)
             for (billed, window, quantity, records), before in self._with_prior(items)
         ]
 
@@ -139,20 +145,22 @@ class UsageStatement(models.Model):
             prior[item[0].line] = CONTEXT.add(before, item[2])
         return found
 
-    def _charge_vals(self, billed, window, quantity, records=(), prior=0, units=None):
+    def _charge_vals(self, billed, window, quantity, records=(), prior=0, units=None, calculated=None):
         """Return the values of the charge for what one line used under one version of its price.
 
         :param Decimal quantity: what the meter counted
         :param records: the same in pieces, where the price looks below the total
         :param prior: units used in the period under earlier versions
         :param dict units: units that credit covers, by the id of the grant
+        :param calculated: as of :meth:`_all_charge_vals`
         """
         line, price, terms = billed
         self._check_billed(price)
-        definition = line._definition(price)
+        definition = self._core_definition(billed)
         if units:
             definition["credit_quantity"] = rating.text(CONTEXT.create_decimal(sum(units.values())))
-        charge = self._charge(billed, rating.parse_price(definition), terms.usage(quantity, records, prior))
+        usage = terms.usage(line._units(quantity), records, prior)
+        charge = self._charge(billed, rating.parse_price(definition), usage, calculated or {})
         return {
             "statement_id": self.id,
             "subscription_line_id": line.id,
@@ -166,7 +174,7 @@ class UsageStatement(models.Model):
             "usage_end": terms.end,
             "source_accounts": window.account_ids(),
             "definition": definition,
-            "quantity": quantity,
+            "quantity": usage.quantity if not price.meter_id else quantity,
             "metered": rating.text(quantity),
             "amount_unrounded": charge.unrounded,
             "amount": float(charge.amount),
@@ -175,13 +183,57 @@ class UsageStatement(models.Model):
             "credit_units": {str(key): rating.text(value) for key, value in units.items()} if units else None,
         }
 
-    def _charge(self, billed, price, usage):
+    def _core_definition(self, billed):
+        """Return the price of what is billed as the rating core reads it, as promised when its allowance began."""
+        line = billed.line
+        return line._definition(billed.price, local_date(line._counting_period(self.period_start)[0], self.tz))
+
+    def _charge(self, billed, price, usage, calculated):
         """Return the ``rating.Charge`` of a usage, a fee in advance for the periods that are due."""
         currency = self.currency_id._rating_currency(billed.price.rounding_mode)
+        if billed.line.counted_over != "period":
+            return self._charge_counted(billed, price, usage, calculated, currency)
         if billed.price.model == "recurring" and billed.price.timing == "advance":
-            fees = billed.line._fees_due(billed, (self.period_start, self.period_end), usage)
-            return rating.rate_together(price, fees, currency)
+            fees, paid = self._advance_fees(billed, price, usage, calculated)
+            return rating.rate_together(price, fees, currency, paid)
         return rating.rate(price, usage, currency)
+
+    def _contested(self):
+        """Return {statement: a line of another subscription that bills the same usage}, with one query.
+
+        Subscriptions refuse that; contacts that come to belong to one company make it so later.
+        """
+        lines = self.subscription_id.line_ids.filtered("meter_id")
+        rivals = lines._active_on_same_usage().grouped(lambda line: line._usage_key())
+        contested = {}
+        for statement in self:
+            period = statement.period_start, statement.period_end
+            for line in statement.subscription_id.line_ids.filtered("meter_id"):
+                others = rivals.get(line._usage_key(), line.browse()) - line
+                found = others.filtered(lambda other, line=line, period=period: line._shares(other, period))
+                if found:
+                    contested[statement] = found[0]
+        return contested
+
+    def _check_contract(self, contested):
+        """Raise ``Blocked`` for a customer that is archived and for usage that two subscriptions claim."""
+        if not self.partner_id.active:
+            raise Blocked(
+                self.env._(
+                    "%s is archived: restore the customer, or close the subscription, then rate again.",
+                    self.partner_id.name,
+                )
+            )
+        if self in contested:
+            line = contested[self]
+            raise Blocked(
+                self.env._(
+                    "%(meter)s is billed by %(other)s, too: end one of the two lines, or restrict the subscriptions to "
+                    "different accounts, then rate again.",
+                    meter=line.meter_id.name,
+                    other=line.subscription_id.name,
+                )
+            )
 
     def _check_billed(self, price):
         """Raise ``Blocked`` for a price without approval and for quantities that are not complete."""

@@ -29,6 +29,12 @@ class UnitPool:
         self._units = grants._units_left() if grants else {}
         self._taken = taken
 
+    def trial(self):
+        """Return a pool from which something may be taken for trial."""
+        other = UnitPool.__new__(UnitPool)
+        other._of_meter, other._units, other._taken = self._of_meter, self._units, dict(self._taken)
+        return other
+
     @property
     def left(self):
         """{grant id: Decimal} of what no statement takes."""
@@ -47,7 +53,9 @@ class UnitPool:
         for item, prior in statement._with_prior(items):
             billed = item[0]
             key = statement.commercial_partner_id, statement.company_id, billed.price.meter_id
-            grants = [left[grant.id] for grant in self._of_meter.get(key, ())]
+            # An allowance of a contract's year is no business of credit that covers single periods.
+            own = self._of_meter.get(key, ()) if billed.line.counted_over == "period" else ()
+            grants = [left[grant.id] for grant in own]
             used = rating.burned(grants, statement._units_by_part(item, prior, grants)) if grants else {}
             for grant_id, units in used.items():
                 left[grant_id] = replace(left[grant_id], amount=left[grant_id].amount - units)
@@ -130,13 +138,13 @@ class UsageStatement(models.Model):
 
     def _billable(self, billed, quantity, records, prior):
         """Return how many units a price would charge without credit: those that are left after what it includes."""
-        line, price, terms = billed
-        definition = {**line._definition(price), "credit_quantity": MORE_THAN_ENOUGH}
+        line, _price, terms = billed
+        definition = {**self._core_definition(billed), "credit_quantity": MORE_THAN_ENOUGH}
         try:
             core = rating.parse_price(definition)
         except rating.PriceError:
             return Decimal(0)  # a price that charges no units, as that of payments
-        charge = self._charge(billed, core, terms.usage(quantity, records, prior))
+        charge = self._charge(billed, core, terms.usage(line._units(quantity), records, prior), {})
         return sum((Decimal(step["used"]) for step in charge.steps("credit")), Decimal(0))
 
     # -- using ------------------------------------------------------------------------------

@@ -173,7 +173,9 @@ class UsageSubscription(models.Model):
         help="When the scheduled job last brought the statements up to date (UTC).",
     )
 
-    _anchor_day = models.Constraint("CHECK(anchor_day BETWEEN 1 AND 31)", "Anchor Day: a month has the days 1 to 31. Enter one of them.")
+    _anchor_day = models.Constraint(
+        "CHECK(anchor_day BETWEEN 1 AND 31)", "Anchor Day: a month has the days 1 to 31. Enter one of them."
+    )
     _date_order = models.Constraint(
         "CHECK(date_end IS NULL OR date_end >= date_start)",
         "End: a subscription cannot end before it starts. Choose a later day, or empty it.",

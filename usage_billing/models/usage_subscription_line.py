@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
+from odoo.tools.misc import format_date
 
 from ..fields import Exact
-from ..numbers import exact_text
+from ..numbers import exact, exact_text
 from ..rating.periods import local_date, local_midnight
 from .usage_reading import Terms
 
@@ -60,6 +61,13 @@ class UsageSubscriptionLine(models.Model):
     description = fields.Char(
         string="Price in Words", compute="_compute_description", help="What this customer pays, as a sentence."
     )
+    quantity = Exact(
+        default=1.0,
+        help="Units whose recurring fee is charged, such as seats, where the price has no meter that counts them.",
+    )
+    active = fields.Boolean(
+        default=True, help="Whether the line is billed; one that was replaced on its first day is not."
+    )
     date_from = fields.Date(string="From", help="First day whose usage this line bills; empty: from the start.")
     date_to = fields.Date(string="Until", help="Last day whose usage this line bills; empty: to the end.")
     charge_ids = fields.One2many("usage.charge", "subscription_line_id", string="Charges")
@@ -68,6 +76,8 @@ class UsageSubscriptionLine(models.Model):
         "CHECK(date_to IS NULL OR date_from IS NULL OR date_to >= date_from)",
         "A line cannot end before it starts: correct 'Until'.",
     )
+
+    _quantity = models.Constraint("CHECK(quantity >= 0)", "Quantity: a line has 0 units or more. Enter another number.")
 
     @api.depends("price_id")
     def _compute_included_quantity(self):
@@ -80,10 +90,13 @@ class UsageSubscriptionLine(models.Model):
         for line in self:
             line.description = line.price_id._describe(line.included_quantity) if line.price_id else False
 
-    @api.depends("meter_id", "price_id", "subscription_id")
+    @api.depends("meter_id", "price_id", "subscription_id", "date_from", "date_to")
+    @api.depends_context("lang")
     def _compute_display_name(self):
         for line in self:
-            line.display_name = f"{line.subscription_id.name} · {line.price_id._subject()}"
+            name = f"{line.subscription_id.name} · {line.price_id._subject()}"
+            first, last = (day and format_date(self.env, day) for day in (line.date_from, line.date_to))
+            line.display_name = f"{name} ({first or ''} – {last or ''})" if first or last else name
 
     # -- what is billed, and when -----------------------------------------------------------
 
@@ -101,6 +114,11 @@ class UsageSubscriptionLine(models.Model):
             if self.included_quantity:
                 definition["included_quantity"] = exact_text(self.included_quantity)
         return definition
+
+    def _units(self, counted):
+        """Return the units that are priced: those that the meter counted, or the line's own, such as seats."""
+        is_entered = not self.meter_id and self.price_id.fee_per_unit
+        return exact(self.quantity) if is_entered else counted
 
     def _dates(self):
         """Return the first and the last billed day as local dates; the last one may be None."""
@@ -143,27 +161,25 @@ class UsageSubscriptionLine(models.Model):
                 billed.append(Billed(self, price, terms))
         return billed
 
-    def _fees_due(self, billed, period, usage):
-        """Return [(label, usage)] of the periods whose fee in advance a statement charges.
+    def _fee_usage(self, billed, period, usage):
+        """Return (label, usage) of the fee for a period that a version of the price is in force in; None without.
 
-        The next one, if this line bills it; and the statement's own, where no statement before
-        it could charge it.
+        :param billed: the version, in the statement's own period
+        :param period: that period, or the next one, whose fee in advance is charged with it
         """
-        subscription, due = self.subscription_id, []
-        index = subscription._period_index(period[0])
-        if index == 0 or billed.terms.start > period[0]:
-            due.append((period, billed.terms))
-        following = subscription._period(index + 1)
-        window = self._window(*following)
-        if window and self._billed(*period)[-1].price == billed.price:
-            due.append((following, billed.terms._replace(start=window[0], end=window[1], period=following)))
-        return [
-            (
-                {"period": local_date(fee_period[0], subscription.tz).isoformat()},
-                replace(usage, share=terms.share(), period=(terms.start, terms.end)),
-            )
-            for fee_period, terms in due
-        ]
+        terms = billed.terms
+        if period != terms.period:
+            window = self._window(*period)
+            if not window or self._billed(*terms.period)[-1].price != billed.price:
+                return None
+            terms = terms._replace(start=window[0], end=window[1], period=period)
+        if terms.start == terms.end:
+            return None
+        return self._fee_label(period), replace(usage, share=terms.share(), period=(terms.start, terms.end))
+
+    def _fee_label(self, period):
+        """Return what marks the fee of a period in an explanation."""
+        return {"period": local_date(period[0], self.subscription_id.tz).isoformat()}
 
     # -- one usage, one bill ----------------------------------------------------------------
 
@@ -241,6 +257,12 @@ class UsageSubscriptionLine(models.Model):
                 ("subscription_id.commercial_partner_id", "in", self.subscription_id.commercial_partner_id.ids),
             ]
         )
+
+    def _shares(self, other, period):
+        """Say whether two lines share time of a period, and an account."""
+        window, others = self._window(*period), other._window(*period)
+        in_time = window and others and max(window[0], others[0]) < min(window[1], others[1])
+        return bool(in_time) and self._overlaps(other)
 
     def _overlaps(self, other):
         """Say whether two lines share a day and an account."""

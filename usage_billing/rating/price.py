@@ -100,22 +100,32 @@ def rate(price: Price, usage: Usage, currency: Currency) -> Charge:
         return _charge(price, price.run(usage, currency))
 
 
-def rate_together(price: Price, usages: Iterable[tuple[dict, Usage]], currency: Currency) -> Charge:
+def rate_together(
+    price: Price,
+    usages: Iterable[tuple[dict, Usage]],
+    currency: Currency,
+    paid: Iterable[tuple[dict, Decimal]] = (),
+) -> Charge:
     """Return one charge for several usages, such as fees of two periods on one invoice.
 
-    ``usages`` are (label, usage); the steps of each are marked with its label. What all cost is
-    rounded once. The charge's quantity is that of the first usage.
+    ``usages`` are (label, usage); the steps of each are marked with its label. ``paid`` are
+    (label, amount) that earlier invoices took for the same, and that are given back. What all
+    cost is rounded once. The charge's quantity is that of the first usage.
 
     >>> price = parse_price({"model": "recurring", "amount": "10"})
     >>> fees = [({"period": "2026-01"}, Usage()), ({"period": "2026-02"}, Usage())]
     >>> rate_together(price, fees, Currency("USD")).amount
     Decimal('20.00')
+    >>> rate_together(price, fees[:1], Currency("USD"), [({"period": "2026-01"}, Decimal(4))]).amount
+    Decimal('6.00')
     """
     with localcontext(CONTEXT):
         usages = list(usages)
         whole = Work(usages[0][1] if usages else Usage(), currency)
         for label, usage in usages:
             whole.absorb(price.run(usage, currency), label)
+        for label, amount in paid:
+            whole.add(-amount, "paid_before", part=label)
         return _charge(price, whole)
 
 

@@ -12,6 +12,20 @@ RIGHTS = {
     "usage.price.discount": {"viewer": READ, "operator": READ, "preparer": READ, "approver": READ, "admin": ALL},
     "usage.subscription": {"viewer": READ, "operator": READ, "preparer": ALL, "approver": READ, "admin": ALL},
     "usage.subscription.line": {"viewer": READ, "operator": READ, "preparer": ALL, "approver": READ, "admin": ALL},
+    "usage.subscription.amendment": {
+        "viewer": READ,
+        "operator": READ,
+        "preparer": "rwc",
+        "approver": READ,
+        "admin": "rwc",
+    },
+    "usage.subscription.commitment": {
+        "viewer": READ,
+        "operator": READ,
+        "preparer": ALL,
+        "approver": READ,
+        "admin": ALL,
+    },
     "usage.statement": {"viewer": READ, "operator": READ, "preparer": "rw", "approver": "rw", "admin": READ},
     "usage.statement.approval": {"viewer": READ, "operator": READ, "preparer": "rc", "approver": "rc", "admin": READ},
     "usage.charge": {"viewer": READ, "operator": READ, "preparer": ALL, "approver": "rw", "admin": READ},
@@ -22,6 +36,7 @@ RIGHTS = {
     "usage.simulation": {"viewer": READ, "operator": READ, "preparer": ALL, "approver": READ, "admin": ALL},
     "usage.simulation.line": {"viewer": READ, "operator": READ, "preparer": READ, "approver": READ, "admin": READ},
     "usage.statement.prepare": {"viewer": "", "operator": "", "preparer": ALL, "approver": "", "admin": ""},
+    "usage.subscription.amend": {"viewer": "", "operator": "", "preparer": ALL, "approver": "", "admin": ALL},
     "usage.statement.reject": {"viewer": "", "operator": "", "preparer": "", "approver": ALL, "admin": ""},
 }
 OPERATIONS = {"r": "read", "w": "write", "c": "create", "u": "unlink"}
@@ -67,7 +82,7 @@ class TestAccess(UsageBillingCommon):
         ours = {name for name in made_here if name.startswith("usage.") and not self.env[name]._abstract}
         self.assertEqual(ours, set(RIGHTS))
         ours = [name for name in models if name.startswith("usage.") and not self.env[name]._abstract]
-        self.assertEqual(set(ours) - {"usage.aggregate", "usage.event"}, set(RIGHTS))
+        self.assertEqual(set(ours) - {"usage.aggregate", "usage.event", "usage.exception"}, set(RIGHTS))
 
     def test_roles_imply_each_other_not(self):
         preparer = self.env.ref("usage_billing.group_billing_preparer")

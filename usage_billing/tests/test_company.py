@@ -1,3 +1,5 @@
+from datetime import date
+
 from odoo.exceptions import AccessError, UserError
 from odoo.fields import Command
 from odoo.tests import tagged
@@ -28,6 +30,14 @@ class TestCompany(UsageBillingCommon):
             discount_ids=[Command.create({"type": "percent", "value": 1})],
         )
         self.use(11)
+        promised = self._price(unit_amount=1, commitment_type="amount", commitment_value=5)
+        line = {"price_id": promised.id, "date_from": "2025-06-01"}
+        self.subscription.line_ids.date_to = "2025-05-31"
+        self.subscription.line_ids = [Command.create(line)]
+        self.env["usage.subscription.commitment"].create(
+            {"line_id": self.subscription.line_ids[-1].id, "date_from": "2025-06-01", "value": 10}
+        )
+        self.subscription._amend("cancel", date(2026, 1, 1))
         self.bill = self.rated()
         self.bill._reconcile()
         self.credit(10)

@@ -112,7 +112,7 @@ class TestSchema(TransactionCase):
     def test_uninstalling_leaves_no_table(self):
         uninstall_hook(self.env)
         self.env.cr.execute(
-            "SELECT relname FROM pg_class WHERE relname ~ '^usage_event(_key|_[0-9]+_[0-9]+)?(_.*seq)?$' "
+            "SELECT relname FROM pg_class WHERE relname ~ '^usage_event(_key|_[0-9]+_[0-9]+)?(_id_seq)?$' "
             "AND relkind IN ('r', 'p', 'S')"
         )
         self.assertEqual(self.env.cr.fetchall(), [])

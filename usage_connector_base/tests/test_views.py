@@ -29,6 +29,9 @@ class TestScreens(UsageCommon):
         cls.env["usage.exception"].search([("event_ref", "=", "d")]).action_replay()
         cls.env["usage.anonymisation"].create({"name": "Asked to be forgotten"})
         cls.env["usage.retention"]._log("batches", "2026-01-31", 7)
+        cls.env["usage.account.mapping"]._start([(cls._account("acme inc"), cls.customer)], False, False)
+        cls._account(cls.customer.name)  # called like a customer, which is suggested
+        cls.env["usage.account.suggestion"]._suggest()
         cls.actions = cls.env["ir.actions.act_window"].browse(
             cls.env["ir.model.data"]
             .search([("module", "=", ADDON), ("model", "=", "ir.actions.act_window")])

@@ -17,5 +17,5 @@ class Recurring(ModelTerm):
     def words(self, price):
         words = price.env._("%s a period", price._amount_words(price.fee_amount))
         if price.fee_per_unit:
-            words = price.env._("%(words)s for each %(unit)s", words=words, unit=price.unit_name or "")
+            words = price.env._("%(words)s for each %(unit)s", words=words, unit=price.unit_name or price.env._("unit"))
         return price.env._("%s, in advance", words) if price.timing == "advance" else words

@@ -1,0 +1,185 @@
+"""In Chromium: an annual contract, invoiced monthly, of seats, storage and an API, set up without code.
+
+By hand, for last month, of N days, the contract's second one:
+
+    seats      30.00 each: 10 for 14 of N days, then 12 for N - 14
+    storage    0.001 a GB and hour: 100 GB for 15 days, then 50 GB for N - 15
+    API        1,000 calls a year are included: 900 and 200 used, 100 above at 0.01          1.00
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+
+import pytest
+from playwright.sync_api import expect
+from screens import Walk
+from test_browser import month_before, rate
+from test_browser_prices import Form
+
+from harness import Product
+from scenario.people import PASSWORD
+from scenario.story import Customer, Meter, Plan, Price
+
+pytestmark = pytest.mark.browser
+
+STORAGE = Meter("storage", "Storage", "storage.level", "GB hour", "time_weighted", "gb")
+CALLS = Meter("calls", "API Calls", "api.called", "call", "sum", "calls")
+SEATS = Meter("seats", "Seats", "seat.unused", "seat", "count")  # its product is what the fee is invoiced as
+PLAN = Plan(
+    "team",
+    "Team",
+    (
+        Price("storage", "per_unit", "0.001"),
+        Price("calls", "per_unit", "0.01", included="1000"),
+    ),
+)
+CUSTOMER = Customer("Team Work Ltd.", "ap@team.example", PLAN.code, ("team-1",))
+CENT = Decimal("0.01")
+
+
+@pytest.fixture(scope="module")
+def product(environment, server):
+    """Two months' usage of a customer, and a plan without the price of seats."""
+    product = Product(environment, server, "contract")
+    product.start = month_before(datetime.today().date())
+    product.begin = month_before(product.start.date())
+    meters = (STORAGE, CALLS, SEATS)
+    product.stage.create_meters(meters)
+    product.stage.create_plans((PLAN,), meters)
+    product.stage.create_customers((CUSTOMER,))
+    used = (
+        (product.start, STORAGE, {"gb": 100}),
+        (product.start + timedelta(days=15), STORAGE, {"gb": 50}),
+        (product.begin + timedelta(days=3), CALLS, {"calls": 900}),
+        (product.start + timedelta(days=3), CALLS, {"calls": 200}),
+    )
+    product.send(
+        product.event(type=meter.event_type, subject="team-1", time=f"{at.isoformat()}Z", data=data)
+        for at, meter, data in used
+    )
+    product.wait_counted()
+    return product
+
+
+@pytest.fixture
+def walk(chromium, environment, product, web_server):
+    """A fresh browser page; its pictures are kept in the cache folder."""
+    folder = environment.cache / "screens"
+    folder.mkdir(exist_ok=True)
+    page = chromium.new_page()
+    walk = Walk(page, web_server.url, folder)
+    yield walk
+    page.close()
+    assert walk.complaints == []
+
+
+def open_form(walk, product, action, record="new"):
+    number = product.staff["admin"].find_ref(action)
+    walk.page.goto(f"{walk.url}/odoo/action-{number}/{record}")
+    walk.settle()
+    return Form(walk)
+
+
+def tick(form, name):
+    form.field(name).locator("input").check()
+
+
+def typed(form, name, day):
+    """Enter a date as a person types it."""
+    form.field(name).locator("button, input").first.click()
+    form.fill(name, day.strftime("%m/%d/%Y"))
+    form.field(name).locator("input").first.press("Enter")
+    form.walk.settle()
+
+
+def price_of_seats(walk, product):
+    """30.00 a seat and month, by time; drafted by one administrator, approved by the other."""
+    walk.log_in("ada", PASSWORD)
+    form = open_form(walk, product, "usage_billing.action_usage_price")
+    form.pick("plan_id", PLAN.name)
+    form.pick("product_id", SEATS.name)
+    form.choose("model", "Recurring fee")
+    form.fill("fee_amount", "30")
+    tick(form, "fee_per_unit")
+    walk.page.get_by_role("tab", name="Rounding and Parts of a Period").click()
+    tick(form, "prorate_fee")
+    form.save()
+    [price] = product.staff["ada"].search("usage.price", [["product_id", "=", product.stage.product_ids["seats"]]])
+    walk.log_in("ben", PASSWORD)
+    open_form(walk, product, "usage_billing.action_usage_price", price).press("Approve", confirm=True)
+
+
+def edit_line(walk, form, text, name, enter):
+    """Change a field of the line that shows a text."""
+    row = form.field("line_ids").locator(".o_data_row", has_text=text)
+    row.locator(f"td[name={name}]").click()
+    enter(form.field("line_ids").locator(".o_selected_row").locator(f".o_field_widget[name={name}]"))
+    walk.settle()
+
+
+def contract(walk, product):
+    """An annual contract with 10 seats, whose API calls count over the year."""
+    form = open_form(walk, product, "usage_billing.action_usage_subscription")
+    form.pick("partner_id", CUSTOMER.name)
+    form.pick("plan_id", PLAN.name)
+    typed(form, "date_start", product.begin)
+    form.fill("term_months", "12")
+    form.field("tz").locator("input").click()
+    form.fill("tz", "UTC")
+    walk.page.locator(".o_select_menu_item").get_by_text("UTC", exact=True).click()
+    edit_line(walk, form, "Seats", "quantity", lambda field: field.locator("input").fill("10"))
+    edit_line(walk, form, "API Calls", "counted_over", lambda field: _select(walk, field, "Each contract year"))
+    form.save()
+    form.press("Activate")
+    walk.look("contract")
+    return form
+
+
+def _select(walk, field, label):
+    control = field.locator("select, input").first
+    if control.evaluate("node => node.tagName") == "SELECT":
+        control.select_option(label=label)
+    else:
+        control.click()
+        walk.page.locator(".o_select_menu_item", has_text=label).first.click()
+
+
+def test_seats_storage_and_api_on_an_annual_contract(walk, product):
+    price_of_seats(walk, product)
+    walk.log_in("paula", PASSWORD)
+    form = contract(walk, product)
+    form.press("Amend")
+    form.choose("kind", "Change the quantity of a line")
+    typed(form, "date", product.start + timedelta(days=14))
+    form.field("line_id").locator("input").click()
+    walk.page.locator(".o-autocomplete--dropdown-item", has_text="Seats").first.click()
+    walk.settle()
+    form.fill("quantity", "12")
+    walk.look("contract amend")
+    walk.page.locator(".modal .modal-footer").get_by_role("button", name="Amend", exact=True).click()
+    walk.page.wait_for_selector(".modal", state="detached")
+    walk.settle()
+    expect(form.field("line_ids").locator(".o_data_row", has_text="Seats")).to_have_count(2)
+
+    paula = product.staff["paula"]
+    partner = product.stage.partner_ids[CUSTOMER.name]
+    product.stage.subscription_ids = paula.search("usage.subscription", [["partner_id", "=", partner]])
+    rate(product, product.start)
+    days = (product.start + timedelta(days=31)).replace(day=1) - product.start
+    whole = Decimal(days.days)
+    expected = [
+        Decimal(1),
+        Decimal(300) * 14 / whole,
+        Decimal(360) * (whole - 14) / whole,
+        (100 * 15 * 24 + 50 * (whole - 15) * 24) / 1000,
+    ]
+    charges = paula.call(
+        "usage.charge",
+        "search_read",
+        [["partner_id", "=", partner], ["usage_start", ">=", product.start.isoformat(" ")]],
+        ["amount", "statement_state"],
+    )
+    amounts = [Decimal(repr(charge["amount"])) for charge in charges if charge["statement_state"] == "rated"]
+    assert sorted(amounts) == sorted(each.quantize(CENT, ROUND_HALF_UP) for each in expected)
