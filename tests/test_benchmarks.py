@@ -40,6 +40,12 @@ class TestResult:
         assert calls == ["floor", "value"] * 3
         assert result.more["rounds"] == 2
 
+    def test_the_row_has_the_ratio_of_the_medians(self):
+        result = _measure.beside_floor("things/s", 0.0, lambda: lambda: 1, lambda: lambda: 1, rounds=1)
+        row = result.row("name")
+        assert list(row)[:5] == ["name", "value", "unit", "floor", "ratio"]
+        assert row["ratio"] == pytest.approx(result.value / result.floor, abs=0.001)
+
 
 @pytest.mark.parametrize(("percent", "expected"), [(0, 1), (50, 50), (99, 99), (100, 100)])
 def test_percentiles(percent, expected):

@@ -10,7 +10,6 @@ from datetime import date, datetime, timedelta, timezone
 import pytest
 
 import traces
-from benchmarks._measure import beside_floor
 from scenario import sender
 from scenario.dates import STORY_DAYS, story_start
 from scenario.eventfile import EventFileError, EventFiles
@@ -232,24 +231,3 @@ class TestTraces:
         assert min(clients[client] for client in busiest) == 14
         assert sum(clients[client] for client in busiest) == 4_710
         assert sorted(clients.values())[-101] == 13
-
-
-class TestMeasuring:
-    def test_rounds_take_turns_after_a_warm_up(self):
-        order = []
-        result = beside_floor(
-            "things/s",
-            lambda: order.append("value") or 10,
-            lambda: order.append("floor") or 10,
-            rounds=3,
-            settle=lambda: order.append("settle"),
-        )
-        assert order == ["settle", "value", "settle", "floor"] * 4
-        assert result.unit == "things/s"
-        assert result.more["rounds"] == 3
-
-    def test_the_row_has_the_ratio_of_the_medians(self):
-        result = beside_floor("things/s", lambda: 1, lambda: 1, rounds=1)
-        row = result.row("name")
-        assert list(row)[:5] == ["name", "value", "unit", "floor", "ratio"]
-        assert row["ratio"] == pytest.approx(result.value / result.floor, abs=0.001)

@@ -110,7 +110,7 @@ class UsageSubscriptionLine(models.Model):
 
     def _definition(self, price=None, day=None):
         """Also promise what the line's commitment says on a day, the first one that the price counts over."""
-        definition = super()._definition(price)
+        definition = super()._definition(price, day)
         promised = self.commitment_ids.filtered(lambda x: day and x.date_from <= day).sorted("date_from")[-1:]
         if promised and "commitment" in definition:
             [kind] = {"amount", "quantity"} & definition["commitment"].keys()

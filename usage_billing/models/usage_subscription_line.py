@@ -100,10 +100,11 @@ class UsageSubscriptionLine(models.Model):
 
     # -- what is billed, and when -----------------------------------------------------------
 
-    def _definition(self, price=None):
+    def _definition(self, price=None, day=None):
         """Return a version of the price as the rating core reads it, with this line's included quantity.
 
         :param price: the version; the line's own price when absent
+        :param date day: the first one that the price counts over, which says how much is promised
         """
         price = price or self.price_id
         definition = price._definition(self.subscription_id.tz)

@@ -27,7 +27,7 @@ class UsageAccountSuggestion(models.Model):
     _order = "score desc, account_id, id"
     _rec_name = "account_id"
 
-    account_id = fields.Many2one("usage.account", required=True, readonly=True, ondelete="cascade")
+    account_id = fields.Many2one("usage.account", required=True, readonly=True, index=True, ondelete="cascade")
     source_id = fields.Many2one(related="account_id.source_id", store=True, index=True)
     company_id = fields.Many2one("res.company", required=True, readonly=True, index=True)
     partner_id = fields.Many2one(

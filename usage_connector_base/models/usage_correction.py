@@ -31,7 +31,11 @@ class UsageCorrection(models.Model):
         "usage.batch", string="Request", readonly=True, index="btree_not_null", ondelete="set null"
     )
     event_id = EventReference(
-        string="Event", readonly=True, required=True, help="The stored event that does not count any more."
+        string="Event",
+        readonly=True,
+        required=True,
+        index=True,
+        help="The stored event that does not count any more.",
     )
     replacement_id = EventReference(
         string="Counts Instead", readonly=True, index="btree_not_null", help="Empty where nothing counts instead."
@@ -67,7 +71,7 @@ class UsageCorrection(models.Model):
     )
 
     _source_ref = models.Index("(source_id, correction_ref)")
-    _event_uniq = models.UniqueIndex("(event_id)", "This event was corrected already.")
+    _event_uniq = models.Constraint("UNIQUE(event_id)", "This event was corrected already.")
 
     @api.depends("action", "event_id")
     def _compute_display_name(self):

@@ -15,7 +15,7 @@ class UsageImportRow(models.Model):
     _rec_name = "number"
     _log_access = False  # written by the thousand, by the import alone
 
-    import_id = fields.Many2one("usage.import", readonly=True, required=True, ondelete="cascade")
+    import_id = fields.Many2one("usage.import", readonly=True, required=True, index=True, ondelete="cascade")
     company_id = fields.Many2one("res.company", readonly=True, required=True, index=True)
     number = fields.Integer(string="Row", readonly=True, required=True, help="Row of the file, from 1.")
     cells = fields.Json(readonly=True, required=True, help="The cells as they stand in the file.")

@@ -294,7 +294,7 @@ class UsageIngestion(models.AbstractModel):
         ordered = sorted(fresh.items(), key=lambda item: item[1].key)
         first_id = batch_id * MAX_EVENTS
         keys = [(fact.key, fact.fingerprint, str(first_id + index)) for index, fact in ordered]
-        return self._write(KEY_COLUMNS, keys)
+        return self._write_rows(KEY_COLUMNS, keys)
 
     def _store_facts(self, sender, batch_id, fresh, accounts):
         """Write the facts, without their keys: as :meth:`_store`."""
@@ -317,9 +317,9 @@ class UsageIngestion(models.AbstractModel):
             )
             for index, fact in fresh.items()
         ]
-        return self._write(EVENT_COLUMNS, events)
+        return self._write_rows(EVENT_COLUMNS, events)
 
-    def _write(self, target, rows):
+    def _write_rows(self, target, rows):
         """Rows into a table: many at once, few by a statement for the caller to execute.
 
         :param str target: table and columns, a constant of this file

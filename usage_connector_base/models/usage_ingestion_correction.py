@@ -200,7 +200,7 @@ class UsageIngestion(models.AbstractModel):
         """
         now = str(fields.Datetime.now())
         common = (str(sender.source_id), str(sender.company_id), str(batch_id), str(sender.user_id), now)
-        statements = self._write(
+        statements = self._write_rows(
             CORRECTION_COLUMNS,
             [
                 (

@@ -8,6 +8,7 @@ from odoo.tools import SQL, mute_logger
 
 from odoo.addons.usage_connector_base.controllers.events import UsageEventsController
 from odoo.addons.usage_connector_base.ingestion.envelope import BATCH, PLAIN, SINGLE
+from odoo.addons.usage_connector_base.models.usage_exception import BUSINESS_REASONS, OPERATIONAL_REASONS
 
 from .common import OUTCOMES, UsageHttpCommon, to_json
 
@@ -275,7 +276,7 @@ class TestDocumentation(UsageHttpCommon):
         codes = {code for _what, _body, _headers, _status, code in REFUSED}
         codes |= {"unauthorized", "source_not_approved", "wrong_environment"}
         codes |= {"id_known", "id_conflict", "account_unmapped", "meter_unknown"}
-        codes |= set(self.env["usage.exception"]._fields["reason"].get_values(self.env)) - {"conflict"}
+        codes |= {*BUSINESS_REASONS, *OPERATIONAL_REASONS} - {"conflict"}
         for code in sorted(codes):
             self.assertIn(f"`{code}`", text)
 

@@ -21,9 +21,9 @@ class UsageRetentionWizard(models.TransientModel):
             wizard.is_due = "due" in wizard.line_ids.mapped("state")
 
     @api.model
-    def default_get(self, fields_list):
-        defaults = super().default_get(fields_list)
-        if "line_ids" in fields_list:
+    def default_get(self, fields):
+        defaults = super().default_get(fields)
+        if "line_ids" in fields:
             self._check_administrator()
             defaults["line_ids"] = [Command.create(vals) for vals in self._lines()]
         return defaults
