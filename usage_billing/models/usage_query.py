@@ -14,8 +14,6 @@ class UsageQuery(models.AbstractModel):
         return document
 
 
-_DECIMAL = {"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "description": "Exact decimal number."}
-_MOMENT = {"type": "string", "format": "date-time"}
 _TEXT = {"type": "string"}
 _SCHEMAS = {
     "Entitlements": openapi.object_of({"account": _TEXT, "entitlements": openapi.list_of("Entitlement")}),
@@ -24,16 +22,16 @@ _SCHEMAS = {
             "meter": {**_TEXT, "description": "The meter's code."},
             "unit": _TEXT,
             "allowed": {"type": "boolean", "description": "Whether more may be used now."},
-            "used": _DECIMAL,
-            "included": _DECIMAL,
-            "remaining": {**_DECIMAL, "description": "Of what is included."},
-            "credit": {**_DECIMAL, "description": "Prepaid units that are left, usage so far taken off."},
+            "used": openapi.DECIMAL,
+            "included": openapi.DECIMAL,
+            "remaining": {**openapi.DECIMAL, "description": "Of what is included."},
+            "credit": {**openapi.DECIMAL, "description": "Prepaid units that are left, usage so far taken off."},
             "reason": {
                 "enum": ["included_used_up", "credit_used_up", None],
                 "description": "Why no more may be used; null when it may.",
             },
             "overage": {"enum": ["billed", "stopped"], "description": "What is done beyond what is included."},
-            "resets_at": {**_MOMENT, "description": "When the period ends."},
+            "resets_at": {**openapi.MOMENT, "description": "When the period ends."},
         }
     ),
     "Balances": openapi.object_of(
@@ -43,27 +41,27 @@ _SCHEMAS = {
         {
             "meter": {**_TEXT, "description": "The meter's code."},
             "unit": _TEXT,
-            "balance": {**_DECIMAL, "description": "Units granted, less what statements used."},
-            "live_balance": {**_DECIMAL, "description": "The same less usage that is not billed yet."},
+            "balance": {**openapi.DECIMAL, "description": "Units granted, less what statements used."},
+            "live_balance": {**openapi.DECIMAL, "description": "The same less usage that is not billed yet."},
             "grants": openapi.list_of("Grant"),
         }
     ),
     "Balance": openapi.object_of(
         {
             "currency": _TEXT,
-            "balance": {**_DECIMAL, "description": "Granted, less what invoices used."},
-            "live_balance": {**_DECIMAL, "description": "The same less usage that is not invoiced yet."},
+            "balance": {**openapi.DECIMAL, "description": "Granted, less what invoices used."},
+            "live_balance": {**openapi.DECIMAL, "description": "The same less usage that is not invoiced yet."},
             "grants": openapi.list_of("Grant"),
         }
     ),
     "Grant": openapi.object_of(
         {
             "id": _TEXT,
-            "granted": _DECIMAL,
-            "balance": _DECIMAL,
-            "live_balance": _DECIMAL,
-            "effective_at": _MOMENT,
-            "expires_at": {**_MOMENT, "type": ["string", "null"]},
+            "granted": openapi.DECIMAL,
+            "balance": openapi.DECIMAL,
+            "live_balance": openapi.DECIMAL,
+            "effective_at": openapi.MOMENT,
+            "expires_at": {**openapi.MOMENT, "type": ["string", "null"]},
         }
     ),
 }

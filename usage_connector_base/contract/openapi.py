@@ -85,16 +85,6 @@ def about_account(operation_id, summary, schema):
     }
 
 
-def object_of(properties):
-    """The schema of an object that has all these properties; others may follow."""
-    return _object(properties)
-
-
-def list_of(name):
-    """The schema of a list of what a named schema describes."""
-    return _list_of(name)
-
-
 _LICENSE = {"name": "LGPL-3.0-only", "identifier": "LGPL-3.0-only"}
 _KEY_DESCRIPTION = "The key of a usage source. For metrics also an Odoo API key of a user with Usage / Viewer."
 
@@ -136,7 +126,7 @@ def _post_events():
         "requestBody": {
             "required": True,
             "content": {
-                BATCH: {"schema": _list_of("CloudEvent")},
+                BATCH: {"schema": list_of("CloudEvent")},
                 SINGLE: {"schema": _ref("CloudEvent")},
                 PLAIN: {"schema": _ref("Events")},
             },
@@ -321,7 +311,7 @@ def _json_content(schema):
 
 def _openmeter_content():
     return {
-        BATCH: {"schema": _list_of("CloudEvent")},
+        BATCH: {"schema": list_of("CloudEvent")},
         SINGLE: {"schema": _ref("CloudEvent")},
         PLAIN: {"schema": _ref("OpenMeterEvents")},
     }
@@ -331,8 +321,8 @@ def _openmeter_content():
 
 _IDENTIFIER = {"type": "string", "minLength": 1, "maxLength": MAX_IDENTIFIER, "pattern": r"^[^\u0000]*$"}
 _REFERENCE = {**_IDENTIFIER, "type": ["string", "null"]}
-_MOMENT = {"type": "string", "format": "date-time"}
-_DECIMAL = {"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "description": "Exact decimal number."}
+MOMENT = {"type": "string", "format": "date-time"}
+DECIMAL = {"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "description": "Exact decimal number."}
 _DIMENSIONS = {"type": "object", "description": "Values of the meter's dimensions by name."}
 _COUNT = {"type": "integer", "minimum": 0}
 
@@ -347,17 +337,17 @@ def _schemas(outcomes, messages, summary_messages):
     }
     return {
         "CloudEvent": _cloud_event(),
-        "Events": _object({"events": _list_of("CloudEvent")}, ["events"]),
+        "Events": object_of({"events": list_of("CloudEvent")}, ["events"]),
         "Judgement": _judgement(outcomes),
         "Verdict": _verdict(outcomes, {**messages, **REJECTIONS}),
         "Event": _event(_all_codes(messages, summary_messages)),
         "Correction": _correction(),
-        "Corrections": _object({"corrections": _list_of("Correction")}),
+        "Corrections": object_of({"corrections": list_of("Correction")}),
         "CorrectionJudgement": _judgement(outcomes, "corrections", "CorrectionVerdict"),
         "CorrectionVerdict": _verdict(outcomes, correction_codes),
         "EventCorrection": _event_correction(),
         "Summary": _summary(),
-        "Summaries": _object({"summaries": _list_of("Summary")}),
+        "Summaries": object_of({"summaries": list_of("Summary")}),
         "SummaryJudgement": _judgement(outcomes, "summaries", "SummaryVerdict", "Every summary, in their order."),
         "SummaryVerdict": _summary_verdict(outcomes, summary_codes),
         "EventCount": _event_count(),
@@ -365,7 +355,7 @@ def _schemas(outcomes, messages, summary_messages):
         "Usage": _usage(),
         "UsageRow": _usage_row(),
         "Health": _health(),
-        "Error": _object({"error": _object({"code": _enum(REFUSALS), "message": _TEXT})}),
+        "Error": object_of({"error": object_of({"code": _enum(REFUSALS), "message": _TEXT})}),
         **_openmeter_schemas(),
         **_lago_schemas(),
     }
@@ -378,22 +368,22 @@ def _cloud_event():
         "source": {"type": "string", "description": "Kept; the key says which source it is."},
         "type": {**_IDENTIFIER, "description": "Selects the meters that count the event."},
         "subject": {**_IDENTIFIER, "description": "The account whose usage it is."},
-        "time": {**_MOMENT, "type": ["string", "null"], "description": "When it happened; receipt when absent."},
+        "time": {**MOMENT, "type": ["string", "null"], "description": "When it happened; receipt when absent."},
         "data": {"type": ["object", "null"], "description": "Values and dimensions. Numbers are read exactly."},
         "tenant": _REFERENCE,
         "subscription": _REFERENCE,
         "user": _REFERENCE,
     }
-    return {**_object(properties, ["id", "type", "subject"]), "description": "CloudEvents 1.0, in JSON."}
+    return {**object_of(properties, ["id", "type", "subject"]), "description": "CloudEvents 1.0, in JSON."}
 
 
 def _judgement(outcomes, name="events", verdict="Verdict", description="Every one that is not accepted."):
-    judged = {**_list_of(verdict), "description": description}
-    return _object({"batch": _COUNT, **dict.fromkeys(outcomes, _COUNT), name: judged})
+    judged = {**list_of(verdict), "description": description}
+    return object_of({"batch": _COUNT, **dict.fromkeys(outcomes, _COUNT), name: judged})
 
 
 def _verdict(outcomes, codes):
-    return _object(
+    return object_of(
         {
             "index": {**_COUNT, "description": "Number of the event in the request, from 0."},
             "id": {"description": "As it was sent."},
@@ -422,7 +412,7 @@ def _correction():
         "event": {**_IDENTIFIER, "description": "The id of the event; of a summary, to void it."},
         "reason": {"type": "string", "minLength": 1, "description": "Why, for the people who read it later."},
         "data": {"type": ["object", "null"], "description": "All data of the event, as an amendment says it anew."},
-        "time": {**_MOMENT, "type": ["string", "null"]},
+        "time": {**MOMENT, "type": ["string", "null"]},
         "subject": _REFERENCE,
         "type": _REFERENCE,
         "tenant": _REFERENCE,
@@ -430,12 +420,12 @@ def _correction():
         "user": _REFERENCE,
     }
     description = "An amendment says what changes; what it leaves out stays."
-    return {**_object(properties, ["id", "action", "event", "reason"]), "description": description}
+    return {**object_of(properties, ["id", "action", "event", "reason"]), "description": description}
 
 
 def _event_correction():
-    superseded = _object({"type": _TEXT, "time": _MOMENT, "account": _TEXT, "data": {"type": "object"}})
-    return _object(
+    superseded = object_of({"type": _TEXT, "time": MOMENT, "account": _TEXT, "data": {"type": "object"}})
+    return object_of(
         {
             "id": {"type": ["string", "null"], "description": "The sender's id of the correction."},
             "action": _enum(
@@ -446,7 +436,7 @@ def _event_correction():
                 }
             ),
             "reason": _TEXT,
-            "received_at": _MOMENT,
+            "received_at": MOMENT,
             "batch": {"type": ["integer", "null"]},
             "superseded": {
                 "anyOf": [superseded, {"type": "null"}],
@@ -457,7 +447,7 @@ def _event_correction():
 
 
 def _summary():
-    window = {**_MOMENT, "examples": ["2026-05-01T13:00:00Z"]}
+    window = {**MOMENT, "examples": ["2026-05-01T13:00:00Z"]}
     properties = {
         "account": {**_IDENTIFIER, "description": "Whose usage it is, as events name it in subject."},
         "meter": {**_IDENTIFIER, "description": "Code of the meter that counts it."},
@@ -470,43 +460,43 @@ def _summary():
         "subscription": _REFERENCE,
         "user": _REFERENCE,
     }
-    return _object(properties, ["account", "meter", "start", "end", "quantity", "sequence"])
+    return object_of(properties, ["account", "meter", "start", "end", "quantity", "sequence"])
 
 
 def _summary_verdict(outcomes, codes):
     window = {"type": ["string", "null"], "description": "Our id of the window: ask for it, or void it, by this."}
     properties = {"index": _COUNT, "id": window, "outcome": _enum(outcomes), "code": _enum(codes), "message": _TEXT}
-    return _object(properties, ["index", "id", "outcome"])
+    return object_of(properties, ["index", "id", "outcome"])
 
 
 def _event(codes):
-    account = _object({"id": _TEXT, "customer_assigned": {"type": "boolean"}})
-    batch = _object({"id": _COUNT, "correlation_id": {"type": ["string", "null"]}})
+    account = object_of({"id": _TEXT, "customer_assigned": {"type": "boolean"}})
+    batch = object_of({"id": _COUNT, "correlation_id": {"type": ["string", "null"]}})
     properties = {
         "id": _TEXT,
         "state": _enum(EVENT_STATES),
         "code": {"type": "string", "description": _listed(codes)},
         "message": {"type": ["string", "null"]},
         "type": _TEXT,
-        "time": _MOMENT,
-        "received_at": _MOMENT,
+        "time": MOMENT,
+        "received_at": MOMENT,
         "account": account,
         "batch": batch,
-        "meters": _list_of("EventCount"),
-        "exceptions": _list_of("Exception"),
+        "meters": list_of("EventCount"),
+        "exceptions": list_of("Exception"),
         "summary": {"type": "object", "description": "Of a summary: what it says."},
-        "corrections": {**_list_of("EventCorrection"), "description": "Of a corrected event: the latest comes last."},
+        "corrections": {**list_of("EventCorrection"), "description": "Of a corrected event: the latest comes last."},
     }
-    return _object(properties, ["id", "state", "exceptions"])
+    return object_of(properties, ["id", "state", "exceptions"])
 
 
 def _event_count():
-    return _object(
+    return object_of(
         {
             "meter": _TEXT,
-            "quantity": {**_DECIMAL, "type": ["string", "null"]},
+            "quantity": {**DECIMAL, "type": ["string", "null"]},
             "unit": _TEXT,
-            "hour": {**_MOMENT, "description": "Start of the hour that it is counted in."},
+            "hour": {**MOMENT, "description": "Start of the hour that it is counted in."},
             "dimensions": _DIMENSIONS,
             "counted": {"type": "boolean", "description": "Whether it is in the hourly usage."},
         }
@@ -514,14 +504,14 @@ def _event_count():
 
 
 def _exception():
-    return _object(
+    return object_of(
         {
             "reason": _TEXT,
             "state": _enum(["open", "resolved", "ignored"]),
             "message": {"type": ["string", "null"]},
             "occurrences": _COUNT,
-            "first_seen": _MOMENT,
-            "last_seen": _MOMENT,
+            "first_seen": MOMENT,
+            "last_seen": MOMENT,
             "resolution": {"type": ["string", "null"]},
         }
     )
@@ -533,27 +523,27 @@ def _usage():
         "unit": _TEXT,
         "granularity": _enum(GRANULARITIES),
         "tz": _TEXT,
-        "data": _list_of("UsageRow"),
+        "data": list_of("UsageRow"),
         "next_cursor": {"type": ["string", "null"], "description": "Asks for the rows after these; null at the end."},
     }
-    return _object(properties)
+    return object_of(properties)
 
 
 def _usage_row():
-    return _object(
+    return object_of(
         {
-            "start": _MOMENT,
-            "end": _MOMENT,
+            "start": MOMENT,
+            "end": MOMENT,
             "account": _TEXT,
             "dimensions": _DIMENSIONS,
-            "quantity": _DECIMAL,
+            "quantity": DECIMAL,
             "events": _COUNT,
         }
     )
 
 
 def _health():
-    return _object(
+    return object_of(
         {
             "status": _enum(
                 {
@@ -576,8 +566,8 @@ def _openmeter_schemas():
         "instance": _TEXT,
         "extensions": {"type": "object"},
     }
-    either = {"anyOf": [_ref("CloudEvent"), _list_of("CloudEvent")]}
-    return {"OpenMeterEvents": either, "Problem": _object(problem)}
+    either = {"anyOf": [_ref("CloudEvent"), list_of("CloudEvent")]}
+    return {"OpenMeterEvents": either, "Problem": object_of(problem)}
 
 
 def _lago_schemas():
@@ -590,12 +580,12 @@ def _lago_schemas():
     }
     error = {"status": _COUNT, "error": _TEXT, "code": _TEXT, "error_details": {}, "message": _TEXT}
     return {
-        "LagoEvent": _object(event, ["transaction_id", "external_subscription_id", "code"]),
-        "LagoEnvelope": _object({"event": _ref("LagoEvent")}),
-        "LagoEvents": _object({"events": _list_of("LagoEvent")}),
-        "LagoAnswer": _object({"event": {"type": "object"}}),
-        "LagoBatchAnswer": _object({"events": {"type": "array", "items": {"type": "object"}}}),
-        "LagoError": _object(error, ["status", "error", "code"]),
+        "LagoEvent": object_of(event, ["transaction_id", "external_subscription_id", "code"]),
+        "LagoEnvelope": object_of({"event": _ref("LagoEvent")}),
+        "LagoEvents": object_of({"events": list_of("LagoEvent")}),
+        "LagoAnswer": object_of({"event": {"type": "object"}}),
+        "LagoBatchAnswer": object_of({"events": {"type": "array", "items": {"type": "object"}}}),
+        "LagoError": object_of(error, ["status", "error", "code"]),
     }
 
 
@@ -603,11 +593,11 @@ def _ref(name):
     return {"$ref": f"{SCHEMA}{name}"}
 
 
-def _list_of(name):
+def list_of(name):
     return {"type": "array", "items": _ref(name)}
 
 
-def _object(properties, required=None):
+def object_of(properties, required=None):
     """An object with these properties, all of them required unless ``required`` names them; others may follow."""
     return {
         "type": "object",

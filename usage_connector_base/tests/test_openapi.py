@@ -227,7 +227,7 @@ class TestOpenapi(QueryCommon):
                 self.assertConforms("CloudEvent", {**event, **wrong})
 
     def test_quantities(self):
-        validator = jsonschema.Draft202012Validator(openapi._DECIMAL)
+        validator = jsonschema.Draft202012Validator(openapi.DECIMAL)
         for text in ("0", "12", "0.000000000000000001", "-3.5", "999999999999999999.9"):
             validator.validate(text)
         for text in ("", "1e5", "1.", ".5", "NaN", "1,5", 5):
