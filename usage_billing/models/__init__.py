@@ -1,4 +1,5 @@
 from . import (
+    usage_price_part_mixin,
     account_move,
     account_move_line,
     res_company,

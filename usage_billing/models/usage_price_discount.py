@@ -1,7 +1,5 @@
 from odoo import api, fields, models
 
-from odoo.addons.usage_connector_base.guard import is_unlocked
-
 from ..fields import Exact
 from ..numbers import exact, format_number
 
@@ -11,6 +9,7 @@ DISCOUNT_FIELDS = ("sequence", "type", "value")
 class UsagePriceDiscount(models.Model):
     _name = "usage.price.discount"
     _description = "Discount of a Usage Price"
+    _inherit = ["usage.price.part.mixin"]
     _order = "sequence, id"
 
     price_id = fields.Many2one("usage.price", required=True, index=True, ondelete="cascade")
@@ -38,23 +37,3 @@ class UsagePriceDiscount(models.Model):
     @api.constrains(*DISCOUNT_FIELDS)
     def _check_price(self):
         self.price_id._check_terms()
-
-    @api.model_create_multi
-    def create(self, vals_list):
-        """Add discounts to draft prices."""
-        self._change(self.env["usage.price"].browse({vals.get("price_id") for vals in vals_list}))
-        return super().create(vals_list)
-
-    def write(self, vals):
-        """Change discounts of draft prices."""
-        self._change(self.price_id)
-        return super().write(vals)
-
-    @api.ondelete(at_uninstall=False)
-    def _unlink_only_draft(self):
-        self._change(self.price_id)
-
-    def _change(self, prices):
-        """Refuse to change approved prices; others become the current user's drafts."""
-        if not is_unlocked(self.env):
-            prices._terms_changed()
