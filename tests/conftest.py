@@ -130,3 +130,17 @@ def chromium(request):
         browser = playwright.chromium.launch(executable_path=path, headless=True, args=arguments)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def walk(chromium, environment, product, web_server):
+    """A fresh browser page in UTC on what the module's `product` set up; its pictures are kept in the cache folder."""
+    from screens import Walk  # noqa: PLC0415 - as above
+
+    folder = environment.cache / "screens"
+    folder.mkdir(exist_ok=True)
+    page = chromium.new_page(timezone_id="UTC")
+    walk = Walk(page, web_server.url, folder)
+    yield walk
+    page.close()
+    assert walk.complaints == []

@@ -11,12 +11,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlencode
 
 from playwright.sync_api import TimeoutError
 
 APP = "Usage Billing"
 ERRORS = ".o_error_dialog, .o_notification:has(.bg-danger), .o_notification_bar.bg-danger"
 TIMEOUT = 30_000
+FIRST_TIMEOUT = 180_000  # the first to log in waits until the server has compiled the web client
 SIZE = {"width": 1440, "height": 900}
 
 
@@ -46,14 +48,11 @@ class Walk:
     def log_in(self, login: str, password: str) -> None:
         """Log in as a person does; whoever was logged in is logged out."""
         self.page.context.clear_cookies()
-        self.page.goto(f"{self.url}/web/login")
-        # The page offers those who logged in before, in place of its fields.
-        self.page.evaluate("localStorage.clear()")
-        self.page.reload()
-        self.page.fill("input[name=login]", login)
+        # With a name given, the page does not offer those who logged in before in place of its fields.
+        self.page.goto(f"{self.url}/web/login?{urlencode({'login': login})}", timeout=FIRST_TIMEOUT)
         self.page.fill("input[name=password]", password)
         self.page.click("button[type=submit]")
-        self.page.wait_for_selector(".o_web_client")
+        self.page.wait_for_selector(".o_web_client .o_navbar", timeout=FIRST_TIMEOUT)
 
     def settle(self) -> None:
         """Wait until the screen shows its data."""

@@ -7,7 +7,6 @@ from datetime import date, datetime, timedelta
 
 import pytest
 from playwright.sync_api import expect
-from screens import Walk
 
 from harness import Product
 from scenario.people import ADMINISTRATOR, PASSWORD
@@ -81,18 +80,6 @@ def rate(product, start):
     values["subscription_ids"] = [[6, 0, product.stage.subscription_ids]]
     wizards = paula.create("usage.statement.prepare", [values])
     paula.call("usage.statement.prepare", "action_prepare", wizards)
-
-
-@pytest.fixture
-def walk(chromium, environment, product, web_server):
-    """A fresh browser page; its pictures are kept in the cache folder."""
-    folder = environment.cache / "screens"
-    folder.mkdir(exist_ok=True)
-    page = chromium.new_page()
-    walk = Walk(page, web_server.url, folder)
-    yield walk
-    page.close()
-    assert walk.complaints == []
 
 
 def expect_status(walk, label):

@@ -13,10 +13,9 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
+from forms import open_form
 from playwright.sync_api import expect
-from screens import Walk
 from test_browser import month_before, rate
-from test_browser_prices import Form
 
 from harness import Product
 from scenario.people import PASSWORD
@@ -61,25 +60,6 @@ def product(environment, server):
     )
     product.wait_counted()
     return product
-
-
-@pytest.fixture
-def walk(chromium, environment, product, web_server):
-    """A fresh browser page; its pictures are kept in the cache folder."""
-    folder = environment.cache / "screens"
-    folder.mkdir(exist_ok=True)
-    page = chromium.new_page()
-    walk = Walk(page, web_server.url, folder)
-    yield walk
-    page.close()
-    assert walk.complaints == []
-
-
-def open_form(walk, product, action, record="new"):
-    number = product.staff["admin"].find_ref(action)
-    walk.page.goto(f"{walk.url}/odoo/action-{number}/{record}")
-    walk.settle()
-    return Form(walk)
 
 
 def tick(form, name):

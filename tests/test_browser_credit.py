@@ -16,10 +16,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
+from forms import open_form
 from playwright.sync_api import expect
-from screens import Walk
 from test_browser import month_before, rate
-from test_browser_prices import Form
 
 from harness import Product
 from scenario.people import PASSWORD
@@ -54,25 +53,6 @@ def product(environment, server):
     return product
 
 
-@pytest.fixture
-def walk(chromium, environment, product, web_server):
-    """A fresh browser page in UTC; its pictures are kept in the cache folder."""
-    folder = environment.cache / "screens"
-    folder.mkdir(exist_ok=True)
-    page = chromium.new_page(timezone_id="UTC")
-    walk = Walk(page, web_server.url, folder)
-    yield walk
-    page.close()
-    assert walk.complaints == []
-
-
-def open_form(walk, product, action, record="new"):
-    action = product.staff["admin"].find_ref(f"usage_billing.{action}")
-    walk.page.goto(f"{walk.url}/odoo/action-{action}/{record}")
-    walk.settle()
-    return Form(walk)
-
-
 def write_moment(form, name, moment):
     """Type a date and time into a field that shows it as text until it is clicked."""
     field = form.field(name)
@@ -94,7 +74,7 @@ def test_prepaid_credit_without_code(walk, product):
 
     # Paula sets up the credit and the top-up, Amir approves both.
     walk.log_in("paula", PASSWORD)
-    form = open_form(walk, product, "action_usage_credit_grant")
+    form = open_form(walk, product, "usage_billing.action_usage_credit_grant")
     form.pick("partner_id", CUSTOMER.name)
     form.pick("product_id", METER.name)
     form.fill("amount", "100")
@@ -102,7 +82,7 @@ def test_prepaid_credit_without_code(walk, product):
     write_moment(form, "expires_at", start + timedelta(days=14))
     walk.look("credit draft")
     form.save()
-    form = open_form(walk, product, "action_usage_credit_topup")
+    form = open_form(walk, product, "usage_billing.action_usage_credit_topup")
     form.pick("partner_id", CUSTOMER.name)
     form.pick("product_id", METER.name)
     form.fill("threshold", "50")
@@ -113,17 +93,17 @@ def test_prepaid_credit_without_code(walk, product):
     [rule] = paula.search("usage.credit.topup", customer)
 
     walk.log_in("amir", PASSWORD)
-    form = open_form(walk, product, "action_usage_credit_grant", grant)
+    form = open_form(walk, product, "usage_billing.action_usage_credit_grant", grant)
     form.press("Give Away", confirm=True)
     expect(status(walk)).to_have_text("Active", ignore_case=True)
-    form = open_form(walk, product, "action_usage_credit_topup", rule)
+    form = open_form(walk, product, "usage_billing.action_usage_credit_topup", rule)
     form.press("Approve", confirm=True)
     expect(status(walk)).to_have_text("Active", ignore_case=True)
 
     # The statement of last month: what credit pays of it, and what is left.
     rate(product, start)
     [statement] = paula.search("usage.statement", [*customer, ["state", "=", "rated"]])
-    form = open_form(walk, product, "action_usage_statement", statement)
+    form = open_form(walk, product, "usage_billing.action_usage_statement", statement)
     walk.look("credit statement")
     for name, amount in (("amount_untaxed", "130.00"), ("amount_credit", "80.00"), ("amount_due", "50.00")):
         assert amount in form.field(name).inner_text()
@@ -135,7 +115,7 @@ def test_prepaid_credit_without_code(walk, product):
     # The scheduled job: what was left expires, and credit is sold.
     admin = product.staff["admin"]
     admin.call("ir.cron", "method_direct_trigger", [admin.find_ref("usage_billing.cron_credits")])
-    form = open_form(walk, product, "action_usage_credit_grant", grant)
+    form = open_form(walk, product, "usage_billing.action_usage_credit_grant", grant)
     expect(status(walk)).to_have_text("Expired", ignore_case=True)
     walk.look("credit ledger")
     ledger = form.field("entry_ids").inner_text().replace("\N{MINUS SIGN}", "-")

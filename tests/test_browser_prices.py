@@ -16,8 +16,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
+from forms import Form, open_form
 from playwright.sync_api import expect
-from screens import Walk
 from test_browser import month_before, rate
 
 from harness import Product
@@ -53,86 +53,6 @@ def product(environment, server):
     return product
 
 
-@pytest.fixture
-def walk(chromium, environment, product, web_server):
-    """A fresh browser page; its pictures are kept in the cache folder."""
-    folder = environment.cache / "screens"
-    folder.mkdir(exist_ok=True)
-    page = chromium.new_page()
-    walk = Walk(page, web_server.url, folder)
-    yield walk
-    page.close()
-    assert walk.complaints == []
-
-
-class Form:
-    """The form on the screen (the dialog's, when one is open), filled as a person does."""
-
-    def __init__(self, walk):
-        self.walk, self.page = walk, walk.page
-
-    @property
-    def scope(self):
-        dialog = self.page.locator(".modal .o_form_view")
-        return dialog.last if dialog.count() else self.page.locator(".o_form_view")
-
-    def field(self, name):
-        return self.scope.locator(f".o_field_widget[name={name}]").first
-
-    def fill(self, name, value):
-        self.field(name).locator("input").first.fill(value)
-
-    def pick(self, name, text):
-        """Choose a record by typing its name."""
-        self.fill(name, text)
-        self.page.locator(".o-autocomplete--dropdown-item").get_by_text(text, exact=True).click()
-        expect(self.field(name).locator("input").first).to_have_value(text)
-        self.page.wait_for_timeout(500)  # what depends on it comes back
-        self.walk.settle()
-
-    def choose(self, name, label):
-        """Choose from a selection."""
-        control = self.field(name).locator("select, input").first
-        if control.evaluate("node => node.tagName") == "SELECT":
-            control.select_option(label=label)
-        else:
-            control.click()
-            self.page.locator(".o_select_menu_item", has_text=label).first.click()
-
-    def add_row(self, table, **values):
-        """Add a line to a table, once the one before it is taken over."""
-        rows = self.field(table).locator(".o_data_row")
-        before = rows.count()
-        self.field(table).get_by_role("button", name="Add a line").click()
-        expect(rows).to_have_count(before + 1)
-        row = rows.nth(before)
-        expect(row).to_contain_class("o_selected_row")
-        for name, value in values.items():
-            row.locator(f".o_field_widget[name={name}] input").fill(value)
-
-    def save(self):
-        dialog = self.page.locator(".modal .o_form_button_save")
-        if dialog.count():
-            dialog.last.click()
-            self.page.wait_for_selector(".modal", state="detached")
-        else:
-            self.page.click(".o_form_button_save")
-            self.page.wait_for_selector(".o_form_status_indicator_buttons.invisible", state="attached")
-        self.walk.settle()
-
-    def press(self, label, confirm=False):
-        self.page.locator(".o_form_statusbar").get_by_role("button", name=label, exact=True).click()
-        if confirm:
-            self.page.click(".modal .modal-footer .btn-primary")
-        self.walk.settle()
-
-
-def open_price(walk, product, price="new"):
-    action = product.staff["admin"].find_ref("usage_billing.action_usage_price")
-    walk.page.goto(f"{walk.url}/odoo/action-{action}/{price}")
-    walk.settle()
-
-
 def set_up_row(walk, number, first, above):
     """Make a row of the matrix graduated, with two tiers, in its dialog."""
     walk.page.locator("button[name=action_open_part]").nth(number).click()
@@ -148,7 +68,7 @@ def set_up_row(walk, number, first, above):
 def test_an_llm_price_without_code(walk, product):
     page = walk.page
     walk.log_in("ada", PASSWORD)
-    open_price(walk, product)
+    open_form(walk, product, "usage_billing.action_usage_price")
     form = Form(walk)
     form.pick("plan_id", "LLM API")
     form.pick("meter_id", METER.name)
@@ -176,7 +96,7 @@ def test_an_llm_price_without_code(walk, product):
         "usage.price", [["meter_id", "=", product.stage.meter_ids[METER.code]], ["parent_id", "=", False]]
     )
     walk.log_in("ben", PASSWORD)
-    open_price(walk, product, price)
+    open_form(walk, product, "usage_billing.action_usage_price", price)
     form.press("Approve", confirm=True)
     expect(page.locator(".o_statusbar_status .o_arrow_button_current")).to_have_text("Approved", ignore_case=True)
     product.stage.subscribe((CUSTOMER,), product.start)
@@ -193,7 +113,7 @@ def test_an_llm_price_without_code(walk, product):
         assert text in charge["explanation_html"]
 
     # A version without the minimum: what changes, and who pays what, before it takes effect.
-    open_price(walk, product, price)
+    open_form(walk, product, "usage_billing.action_usage_price", price)
     form.press("New Version")
     page.get_by_role("tab", name="Fees, Bounds, Discounts").click()
     form.fill("minimum_amount", "0")

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 import pytest
 from playwright.sync_api import expect
-from screens import Walk
 
 from harness import FOLD_SECONDS, Product
 from scenario.people import PASSWORD
@@ -44,19 +43,13 @@ def product(environment, server):
 
 
 @pytest.fixture
-def walk(chromium, environment, product, web_server):
-    """The operator, logged in and in the app; her pictures are kept in the cache folder."""
-    folder = environment.cache / "screens"
-    folder.mkdir(exist_ok=True)
-    page = chromium.new_page()
-    walk = Walk(page, web_server.url, folder)
+def walk(walk):
+    """The operator, logged in and in the app."""
     walk.log_in("olga", PASSWORD)
-    page.click(".o_navbar_apps_menu button")
-    page.click(".o-dropdown--menu .o_app:has-text('Usage Billing')")
+    walk.page.click(".o_navbar_apps_menu button")
+    walk.page.click(".o-dropdown--menu .o_app:has-text('Usage Billing')")
     walk.settle()
-    yield walk
-    page.close()
-    assert walk.complaints == []
+    return walk
 
 
 def open_menu(walk, *names):
