@@ -156,8 +156,7 @@ class UsageReading(models.AbstractModel):
                 (SELECT jsonb_object_agg(name, value) FROM jsonb_each_text(dimensions) d(name, value))
             FROM (
                 SELECT s.key, e.time, e.id, %(dimensions)s AS dimensions, %(value)s AS value, %(money)s AS money
-                FROM %(spans)s JOIN usage_event e ON e.account_id = s.account_id
-                    AND e.time >= s.first AND e.time < s.last
+                FROM %(spans)s JOIN usage_event e ON e.account_id = s.account_id AND %(is_between)s
                 WHERE %(is_of)s AND %(is_counted)s
             ) e
             WHERE value IS NOT NULL
@@ -167,6 +166,7 @@ class UsageReading(models.AbstractModel):
             value=aggregate._sql_value(definition),
             money=SQL("e.data #>> %s", list(path)) if path else SQL("NULL::text"),
             spans=aggregate._sql_spans([(piece, *piece.span[1:]) for piece in pieces]),
+            is_between=aggregate._sql_is_between(SQL("s.first"), SQL("s.last")),
             is_of=aggregate._sql_is_of(definition),
             is_counted=aggregate._sql_is_counted(),
         )

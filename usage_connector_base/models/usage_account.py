@@ -59,7 +59,12 @@ class UsageAccount(models.Model):
 
     def _compute_event_figures(self):
         query = SQL(
-            "SELECT account_id, count(*), max(time) FROM usage_event WHERE account_id = ANY(%s) GROUP BY account_id",
+            """
+            SELECT account_id, (SELECT count(*) FROM usage_event e WHERE e.account_id = a.account_id), (
+                SELECT time FROM usage_event e WHERE e.account_id = a.account_id
+                ORDER BY date_trunc('hour', e.time) DESC, e.time DESC LIMIT 1
+            ) FROM unnest(%s::int[]) a(account_id)
+            """,
             list(self.ids),
         )
         figures = {account: (count, latest) for account, count, latest in self.env.execute_query(query)}

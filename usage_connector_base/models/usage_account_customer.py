@@ -279,12 +279,12 @@ class UsageAccount(models.Model):
             """
             SELECT account_id, sum(held) FROM (
                 SELECT g.account_id, (
-                    SELECT count(*) FROM usage_event e
-                    WHERE e.account_id = g.account_id AND e.time >= g.begins AND e.time < g.ends
+                    SELECT count(*) FROM usage_event e WHERE e.account_id = g.account_id AND %s
                 ) AS held
                 FROM (%s) g
             ) counted WHERE held > 0 GROUP BY account_id
             """,
+            self.env["usage.aggregate"]._sql_is_between(SQL("g.begins"), SQL("g.ends")),
             self._sql_gaps(),
         )
         return {account: int(count) for account, count in self.env.execute_query(query)}

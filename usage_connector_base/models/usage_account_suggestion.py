@@ -150,7 +150,7 @@ class UsageAccountSuggestion(models.Model):
                     UNION SELECT w.name, false
                     UNION SELECT ref, is_user FROM (
                         SELECT tenant_ref, user_ref FROM usage_event e WHERE e.account_id = w.id
-                        ORDER BY time DESC LIMIT %s
+                        ORDER BY date_trunc('hour', e.time) DESC, e.time DESC LIMIT %s
                     ) latest CROSS JOIN LATERAL (VALUES (tenant_ref, false), (user_ref, true)) refs(ref, is_user)
                 ) h
                 WHERE trim(h.hint) <> ''

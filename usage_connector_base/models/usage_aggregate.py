@@ -1,6 +1,6 @@
 import logging
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from odoo import api, fields, models
@@ -67,6 +67,10 @@ class UsageAggregate(models.Model):
     # Of GET /usage/v1/usage; its first column also serves those who look for a source.
     _source_meter_hour = models.Index("(source_id, meter_id, hour)")
 
+    def init(self):
+        # The hours that now pass are counted up again and again: with room beside them, no index is touched.
+        self.env.cr.execute("ALTER TABLE usage_aggregate SET (fillfactor = 50)")
+
     @api.depends("meter_id", "account_id", "hour")
     @api.depends_context("lang", "tz")
     def _compute_display_name(self):
@@ -114,13 +118,11 @@ class UsageAggregate(models.Model):
             query = SQL(
                 """
                 SELECT id FROM usage_event e
-                WHERE e.account_id = %s AND e.time >= %s AND e.time < %s + interval '1 hour' AND %s AND %s
-                    AND %s = %s::jsonb AND %s IS NOT NULL
+                WHERE e.account_id = %s AND %s AND %s AND %s AND %s = %s::jsonb AND %s IS NOT NULL
                 ORDER BY e.time DESC LIMIT %s
                 """,
                 aggregate.account_id.id,
-                aggregate.hour,
-                aggregate.hour,
+                self._sql_is_between(aggregate.hour, aggregate.hour + timedelta(hours=1)),
                 self._sql_is_of(definition),
                 self._sql_is_counted(),
                 self._sql_dimensions(definition),
@@ -287,10 +289,7 @@ class UsageAggregate(models.Model):
                 )
             )
         source = SQL(
-            """
-            %s JOIN usage_event e ON e.account_id = touched.account_id
-                AND e.time >= touched.hour AND e.time < touched.hour + interval '1 hour'
-            """,
+            "%s JOIN usage_event e ON e.account_id = touched.account_id AND date_trunc('hour', e.time) = touched.hour",
             touched,
         )
         self._add_events(definitions, source, self._sql_is_counted())
@@ -434,6 +433,7 @@ class UsageAggregate(models.Model):
                         %(dimensions)s AS dimensions, %(value)s AS value
                     FROM %(source)s
                     WHERE %(condition)s AND %(is_of)s
+                    OFFSET 0 -- else the value would be computed twice
                 ) counted
                 WHERE value IS NOT NULL
             ) counted

@@ -187,8 +187,7 @@ class UsageAggregate(models.Model):
             FROM (
                 SELECT s.key, s.account_id, s.span_start, s.span_end, e.time, e.id,
                     %(dimensions)s AS dimensions, %(value)s AS value
-                FROM %(spans)s JOIN usage_event e ON e.account_id = s.account_id
-                    AND e.time >= s.first AND e.time < s.last
+                FROM %(spans)s JOIN usage_event e ON e.account_id = s.account_id AND %(is_between)s
                 WHERE %(is_of)s AND %(condition)s
             ) e
             WHERE value IS NOT NULL
@@ -197,6 +196,7 @@ class UsageAggregate(models.Model):
             dimensions=self._sql_dimensions(definition),
             value=self._sql_value(definition),
             spans=self._sql_spans(rows),
+            is_between=self._sql_is_between(SQL("s.first"), SQL("s.last")),
             is_of=self._sql_is_of(definition),
             condition=condition,
         )

@@ -53,6 +53,22 @@ class UsageAggregate(models.Model):
             conditions.append(SQL("e.time < %s", last))
         return AND.join(conditions)
 
+    @api.model
+    def _sql_is_between(self, start, end):
+        """Whether an event's time is in [start, end): its hour too, by which the index finds an account's events.
+
+        :param start: naive UTC, or SQL of a timestamp; ``end`` likewise
+        """
+        start, end = (moment if isinstance(moment, SQL) else SQL("%s::timestamp", moment) for moment in (start, end))
+        return SQL(
+            """
+            (date_trunc('hour', e.time) >= date_trunc('hour', %(start)s) AND date_trunc('hour', e.time) < %(end)s
+                AND e.time >= %(start)s AND e.time < %(end)s)
+            """,
+            start=start,
+            end=end,
+        )
+
     def _sql_is_of_type(self, definition):
         own = SQL("e.type = %s", definition.event_type)
         if not AGGREGATIONS[definition.aggregation].takes_summaries:

@@ -249,9 +249,9 @@ class UsageDriftCheck(models.Model):
     def _sql_replayed(self, meter, start, end):
         """The hours that the stored events of a meter come to, with all columns."""
         aggregates = self.env["usage.aggregate"]
-        # By account, since events are found by account and time.
+        # By account, since events are found by account and hour.
         source = SQL(
-            "usage_account a JOIN usage_event e ON e.account_id = a.id AND e.time >= %s AND e.time < %s", start, end
+            "usage_account a JOIN usage_event e ON e.account_id = a.id AND %s", aggregates._sql_is_between(start, end)
         )
         condition = SQL(
             "a.company_id = %s AND %s AND %s",

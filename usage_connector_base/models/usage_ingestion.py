@@ -83,8 +83,8 @@ class UsageIngestion(models.AbstractModel):
     def _ingest(self, sender, events, **request):
         """Judge and store the events of one request, in the current transaction.
 
-        Should another transaction store one of the events at the same moment, PostgreSQL raises
-        ``UniqueViolation``: run it again, and the event is found to be known.
+        Should another transaction store one of the events at the same moment, PostgreSQL has this one wait
+        for its end, and at READ COMMITTED the event is found to be known.
 
         :param sender: :class:`~.usage_source.Sender`
         :param list events: events as decoded by ``ingestion.envelope``, at most ``MAX_EVENTS``
@@ -95,11 +95,11 @@ class UsageIngestion(models.AbstractModel):
         started = time.monotonic()
         batch_id = self._next_batch_id()
         verdicts, read = self._read(sender, events)
-        fresh = self._drop_repeats(self._drop_known(read, verdicts), verdicts)
+        fresh = self._claim(batch_id, read, verdicts)
         accounts = self._accounts(sender, fresh.values())
         self._keep_aliases(fresh, accounts)
         inactive = self._judge_held(sender, fresh, accounts, verdicts)
-        statements = self._store(sender, batch_id, fresh, accounts)
+        statements = self._store_facts(sender, batch_id, fresh, accounts)
         counts = Counter(verdict.outcome for verdict in verdicts)
         self._store_batch(sender, batch_id, len(events), counts, started, request, statements)
         self._record_exceptions(sender, batch_id, events, fresh, verdicts)
@@ -158,6 +158,32 @@ class UsageIngestion(models.AbstractModel):
             int(parameters.get_param("usage.max_future_hours", 24)),
         )
 
+    def _claim(self, batch_id, read, verdicts):
+        """The facts that are the first with their id, whose keys are stored with that."""
+        if self._claim_keys(batch_id, read) == len(read):
+            return read
+        return self._drop_repeats(self._drop_known(read, verdicts, batch_id), verdicts)
+
+    def _claim_keys(self, batch_id, read):
+        """Store the keys that are not stored yet, and return how many."""
+        if not read:
+            return 0
+        # In the order of their keys, so that two batches with the same ids never wait for one another.
+        query = SQL(
+            """
+            INSERT INTO usage_event_key (key, fingerprint, event_id)
+            SELECT key, fingerprint, %s + index FROM unnest(%s::uuid[], %s::uuid[], %s::int[])
+                AS sent(key, fingerprint, index) ORDER BY key, index
+            ON CONFLICT (key) DO NOTHING
+            """,
+            batch_id * MAX_EVENTS,
+            f"{{{','.join([fact.key for fact in read.values()])}}}",
+            f"{{{','.join([fact.fingerprint for fact in read.values()])}}}",
+            f"{{{','.join(map(str, read))}}}",
+        )
+        self.env.cr.execute(query)
+        return self.env.cr.rowcount
+
     def _drop_repeats(self, read, verdicts):
         """The facts without those that repeat an id of the same batch."""
         first, kept = {}, {}
@@ -169,12 +195,15 @@ class UsageIngestion(models.AbstractModel):
                 verdicts[index] = DUPLICATE if earlier.fingerprint == fact.fingerprint else CONFLICT
         return kept
 
-    def _drop_known(self, read, verdicts):
-        """The facts without those whose id is stored already."""
+    def _drop_known(self, read, verdicts, batch_id=0):
+        """The facts without those whose id is stored already, by another batch than this one."""
+        first_id = batch_id * MAX_EVENTS
         query = SQL(
             "SELECT replace(key::text, '-', ''), replace(fingerprint::text, '-', '') FROM usage_event_key "
-            "WHERE key = ANY(%s::uuid[])",
+            "WHERE key = ANY(%s::uuid[]) AND NOT (event_id >= %s AND event_id < %s)",
             f"{{{','.join([fact.key for fact in read.values()])}}}",
+            first_id,
+            first_id + MAX_EVENTS,
         )
         known = dict(self.env.execute_query(query)) if read else {}
         if not known:
@@ -281,15 +310,11 @@ class UsageIngestion(models.AbstractModel):
         [[batch_id]] = self.env.execute_query(SQL("SELECT nextval('usage_batch_id_seq')"))
         return batch_id
 
-    def _store(self, sender, batch_id, fresh, accounts):
-        """Write the facts and their keys into their tables.
-
-        :return: list of SQL that remains to be executed, together with the batch's own
-        """
-        return self._store_keys(batch_id, fresh) + self._store_facts(sender, batch_id, fresh, accounts)
-
     def _store_keys(self, batch_id, fresh):
-        """Write the keys of whatever has a key and a fingerprint: as :meth:`_store`."""
+        """Write the keys of whatever has a key and a fingerprint, none of which may be stored: as :meth:`_store_facts`.
+
+        Should another transaction store one at the same moment, PostgreSQL raises ``UniqueViolation``.
+        """
         # In the order of their keys, so that two batches with the same ids never wait for one another.
         ordered = sorted(fresh.items(), key=lambda item: item[1].key)
         first_id = batch_id * MAX_EVENTS
@@ -297,7 +322,10 @@ class UsageIngestion(models.AbstractModel):
         return self._write_rows(KEY_COLUMNS, keys)
 
     def _store_facts(self, sender, batch_id, fresh, accounts):
-        """Write the facts, without their keys: as :meth:`_store`."""
+        """Write the facts into their table.
+
+        :return: list of SQL that remains to be executed, together with the batch's own
+        """
         first_id = batch_id * MAX_EVENTS
         now = str(fields.Datetime.now())
         common = (str(batch_id), str(sender.source_id), str(sender.company_id), now)

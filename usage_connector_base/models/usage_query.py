@@ -414,9 +414,9 @@ class UsageQuery(models.AbstractModel):
             FROM (
                 SELECT e.account_id, e.time, e.id, %(dimensions)s AS dimensions, %(value)s AS value
                 FROM unnest(%(begins)s::timestamp[], %(ends)s::timestamp[]) cut(begins, ends)
-                JOIN usage_event e ON e.time >= cut.begins AND e.time < cut.ends
+                JOIN usage_event e ON %(in_cut)s
                 WHERE e.account_id IN (SELECT id FROM usage_account WHERE source_id = %(source)s)
-                    AND e.time >= %(since)s AND e.time < %(end)s AND %(is_of)s AND %(counted)s AND %(account)s
+                    AND %(is_between)s AND %(is_of)s AND %(counted)s AND %(account)s
             ) e
             WHERE value IS NOT NULL
             """,
@@ -427,7 +427,8 @@ class UsageQuery(models.AbstractModel):
             begins=list(begins),
             ends=list(ends),
             source=sender.source_id,
-            since=floor_hour(start) if aggregation.carries else start,
+            in_cut=aggregates._sql_is_between(SQL("cut.begins"), SQL("cut.ends")),
+            is_between=aggregates._sql_is_between(floor_hour(start) if aggregation.carries else start, end),
             end=SQL("%s::timestamp", end),
             is_of=aggregates._sql_is_of(definition),
             counted=aggregates._sql_is_counted(),
