@@ -60,7 +60,7 @@ SEED = """
             ON a.place = n * 31 % (SELECT count(*) FROM usage_account)
         ORDER BY seed.id;
     INSERT INTO usage_event_key (key, fingerprint, event_id)
-        SELECT md5(event_id)::uuid, md5(event_id || 'content')::uuid, id FROM seed;
+        SELECT md5(event_id)::uuid, hashtextextended(event_id, 1), id FROM seed;
     SELECT setval('usage_batch_id_seq', {batch} + ({last} - {first}) / {size});
     DROP TABLE seed;
 """

@@ -2,10 +2,7 @@
 
 from typing import NamedTuple
 
-from .facts import Rejection
-from .facts import _digest as digest
-from .facts import _fingerprint as fingerprint
-from .facts import _text as read_text
+from .facts import Rejection, canonical_json, digest, fingerprint, read_text
 
 VOID, AMEND = "void", "amend"
 ACTIONS = (VOID, AMEND)
@@ -41,7 +38,7 @@ class Correction(NamedTuple):
     """What is to become of one event."""
 
     key: str  # digest of the source and the correction's id: works once
-    fingerprint: str  # digest of what it says: the same id with something else is a conflict
+    fingerprint: int  # digest of what it says: the same id with something else is a conflict
     ref: str  # the sender's id
     action: str  # one of ``ACTIONS``
     event_id: str  # the sender's id of the event
@@ -76,7 +73,9 @@ def read_correction(source_id, correction):
     attributes = {name: correction[name] for name in correction.keys() - known} or None
     content = (action, event_id, reason, changes, attributes)
     key = correction_key(source_id, ref)
-    return Correction(key, fingerprint(content), ref, action, event_id, reason.strip(), changes, False, attributes)
+    return Correction(
+        key, fingerprint(canonical_json(content)), ref, action, event_id, reason.strip(), changes, False, attributes
+    )
 
 
 def correction_key(source_id, ref):

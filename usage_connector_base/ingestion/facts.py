@@ -134,7 +134,7 @@ class Fact(NamedTuple):
     """One event, judged and ready to be stored."""
 
     key: str  # digest of the source and the event's id: counts once
-    fingerprint: str  # digest of the content: the same id with another one is a conflict
+    fingerprint: int  # digest of the content: the same id with another one is a conflict
     event_id: str
     type: str
     subject: str
@@ -197,11 +197,11 @@ def read_fact(source_id, event, meters_of, limits):
         raise Rejection("not_an_object")
     if event.get("specversion", "1.0") != "1.0":
         raise Rejection("specversion_unsupported")
-    event_id = _text(event, "id", "id_invalid")
-    event_type = _text(event, "type", "type_invalid")
-    subject = _text(event, "subject", "subject_invalid")
+    event_id = read_text(event, "id", "id_invalid")
+    event_type = read_text(event, "type", "type_invalid")
+    subject = read_text(event, "subject", "subject_invalid")
     sent_time = event.get("time")
-    time = None if sent_time is None else _utc(sent_time, limits)
+    time = None if sent_time is None else read_utc(sent_time, limits)
     data = event.get("data")
     if data is None:
         data = {}
@@ -213,14 +213,14 @@ def read_fact(source_id, event, meters_of, limits):
             _check_meter(meter, data)
             if meter.schema is not None:
                 schemas += (meter,)
-    references = _references(event)
+    references = read_references(event)
     attributes = None if _KNOWN.issuperset(event) else {name: event[name] for name in event.keys() - _KNOWN}
-    fingerprint = _fingerprint((event_type, subject, time, data, references, attributes))
+    canonical = canonical_json((event_type, subject, time, data, references, attributes))
     for meter in schemas:  # last: only now is it known that the data is not large
         _check_schema(meter, data)
     return Fact(
         event_key(source_id, event_id),
-        fingerprint,
+        fingerprint(canonical),
         event_id,
         event_type,
         subject,
@@ -233,10 +233,11 @@ def read_fact(source_id, event, meters_of, limits):
 
 def event_key(source_id, event_id):
     """What counts once: the digest of a sender and the id that it gave an event."""
-    return _digest(f"{source_id}:{event_id}".encode())
+    return digest(f"{source_id}:{event_id}".encode())
 
 
-def _text(event, name, code):
+def read_text(event, name, code):
+    """A text that identifies, of 1 to 255 characters; anything else is rejected with the code."""
     value = event.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= MAX_IDENTIFIER:
         raise Rejection(code)
@@ -245,14 +246,14 @@ def _text(event, name, code):
     return value
 
 
-def _references(event):
+def read_references(event):
     """Texts of the references that the event has, None for those that it has not."""
     if _REFERENCE_NAMES.isdisjoint(event):
         return _NO_REFERENCES
-    return [None if event.get(name) is None else _text(event, name, "reference_invalid") for name in _REFERENCES]
+    return [None if event.get(name) is None else read_text(event, name, "reference_invalid") for name in _REFERENCES]
 
 
-def _utc(value, limits):
+def read_utc(value, limits):
     """Naive UTC of an RFC 3339 text within the limits."""
     if not isinstance(value, str):
         raise Rejection("time_invalid")
@@ -319,18 +320,27 @@ def _where(meter, path):
     return f"Meter {meter.code}, data.{'.'.join(path)}."
 
 
-def _fingerprint(content):
-    """Digest of what an event says, the same for every way to write it in JSON."""
+def canonical_json(content):
+    """JSON as bytes, the same for every way in which it was written.
+
+    :raises Rejection: for what cannot be stored
+    """
     canonical = _encode_canonical.encode(content)
     if b"\\u0000" in canonical and _NUL.search(canonical):
         raise Rejection("character_invalid")
     if len(canonical) > MAX_DATA:
         raise Rejection("data_too_large")
-    return _digest(canonical)
+    return canonical
 
 
-def _digest(content):
+def digest(content):
+    """What nothing else has: 128 bits as hexadecimal text, of bytes."""
     return blake2b(content, digest_size=16).hexdigest()
+
+
+def fingerprint(content):
+    """What tells two contents of one id apart: 64 bits as PostgreSQL's BIGINT, of bytes."""
+    return int.from_bytes(blake2b(content, digest_size=8).digest(), "big", signed=True)
 
 
 def covered(meters):

@@ -6,12 +6,20 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from .facts import MAX_DECIMALS, MAX_DIMENSION, MAX_QUANTITY, SUMMARY_TYPE, Fact, Rejection
-from .facts import _digest as digest
-from .facts import _fingerprint as fingerprint
-from .facts import _references as read_references
-from .facts import _text as read_text
-from .facts import _utc as read_utc
+from .facts import (
+    MAX_DECIMALS,
+    MAX_DIMENSION,
+    MAX_QUANTITY,
+    SUMMARY_TYPE,
+    Fact,
+    Rejection,
+    canonical_json,
+    digest,
+    fingerprint,
+    read_references,
+    read_text,
+    read_utc,
+)
 
 MAX_WINDOW = timedelta(days=31)
 MAX_SEQUENCE = 2**63 - 1
@@ -130,7 +138,7 @@ def read_summary(summary, limits):
     attributes = {name: summary[name] for name in summary.keys() - {*_OWN, *_REFERENCES}} or None
     dimensions = _dimensions(summary.get("dimensions"))
     read = Summary(account, meter, start, end, summary["quantity"], dimensions, sequence, references, attributes)
-    fingerprint(read)  # raises for what cannot be stored
+    canonical_json(read)  # raises for what cannot be stored
     return read
 
 
@@ -140,13 +148,13 @@ def canonical(dimensions):
     >>> canonical({"b": 1, "a": "x"}) == canonical({"a": "x", "b": 1})
     True
     """
-    return fingerprint(sorted(dimensions.items()))
+    return digest(canonical_json(sorted(dimensions.items())))
 
 
 def summary_id(summary, account_id):
     """The id of a window, whatever its sequence: what to ask for, and what to void."""
     content = (account_id, summary.meter, summary.start, summary.end, canonical(summary.dimensions))
-    return f"{ID_PREFIX}{fingerprint(content)}"
+    return f"{ID_PREFIX}{digest(canonical_json(content))}"
 
 
 def summary_key(source_id, window_id):
@@ -164,7 +172,7 @@ def to_fact(source_id, summary, window_id):
     """The summary as a fact, which is stored, counted and traced as an event."""
     return Fact(
         summary_key(source_id, window_id),
-        fingerprint(summary),
+        fingerprint(canonical_json(summary)),
         window_id,
         SUMMARY_TYPE,
         summary.account,

@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 FOLD_LOCK = 0x75736167  # advisory lock: folding and counting again exclude one another
 FOLD_BATCHES = 200  # batches folded in one transaction
 LINGER_SECONDS = 2.0  # the job stays awake as long after the last batch
-POLL_SECONDS = 0.5  # between two looks: many batches at once cost less than one by one
+POLL_SECONDS = 1.0  # between two looks: many batches at once cost less than one by one
 RUN_SECONDS = 20.0  # then other jobs get their turn
 WAKE_SECONDS = 1.0  # one process wakes the job so often; must be below LINGER_SECONDS
 

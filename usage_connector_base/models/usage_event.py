@@ -46,7 +46,7 @@ CREATE INDEX IF NOT EXISTS usage_event_summary_idx ON usage_event (account_id, (
     WHERE type = 'usage.summary';
 CREATE TABLE IF NOT EXISTS usage_event_key (
     key uuid PRIMARY KEY,
-    fingerprint uuid NOT NULL,
+    fingerprint bigint NOT NULL,
     event_id bigint NOT NULL
 );
 """

@@ -172,13 +172,13 @@ class UsageIngestion(models.AbstractModel):
         query = SQL(
             """
             INSERT INTO usage_event_key (key, fingerprint, event_id)
-            SELECT key, fingerprint, %s + index FROM unnest(%s::uuid[], %s::uuid[], %s::int[])
+            SELECT key, fingerprint, %s + index FROM unnest(%s::uuid[], %s::bigint[], %s::int[])
                 AS sent(key, fingerprint, index) ORDER BY key, index
             ON CONFLICT (key) DO NOTHING
             """,
             batch_id * MAX_EVENTS,
             f"{{{','.join([fact.key for fact in read.values()])}}}",
-            f"{{{','.join([fact.fingerprint for fact in read.values()])}}}",
+            f"{{{','.join([str(fact.fingerprint) for fact in read.values()])}}}",
             f"{{{','.join(map(str, read))}}}",
         )
         self.env.cr.execute(query)
@@ -199,7 +199,7 @@ class UsageIngestion(models.AbstractModel):
         """The facts without those whose id is stored already, by another batch than this one."""
         first_id = batch_id * MAX_EVENTS
         query = SQL(
-            "SELECT replace(key::text, '-', ''), replace(fingerprint::text, '-', '') FROM usage_event_key "
+            "SELECT replace(key::text, '-', ''), fingerprint FROM usage_event_key "
             "WHERE key = ANY(%s::uuid[]) AND NOT (event_id >= %s AND event_id < %s)",
             f"{{{','.join([fact.key for fact in read.values()])}}}",
             first_id,
@@ -318,7 +318,7 @@ class UsageIngestion(models.AbstractModel):
         # In the order of their keys, so that two batches with the same ids never wait for one another.
         ordered = sorted(fresh.items(), key=lambda item: item[1].key)
         first_id = batch_id * MAX_EVENTS
-        keys = [(fact.key, fact.fingerprint, str(first_id + index)) for index, fact in ordered]
+        keys = [(fact.key, str(fact.fingerprint), str(first_id + index)) for index, fact in ordered]
         return self._write_rows(KEY_COLUMNS, keys)
 
     def _store_facts(self, sender, batch_id, fresh, accounts):

@@ -85,8 +85,8 @@ class UsageIngestion(models.AbstractModel):
             raise UserError(corrections.REJECTIONS["reason_missing"])
         started = time.monotonic()
         ref = str(uuid.uuid4())
-        key = corrections.correction_key(sender.source_id, ref)
-        correction = corrections.Correction(key, key, ref, action, event_id, reason, changes, whole, None)
+        key, mark = corrections.correction_key(sender.source_id, ref), facts.fingerprint(ref.encode())
+        correction = corrections.Correction(key, mark, ref, action, event_id, reason, changes, whole, None)
         sent = [{"id": ref, "action": action, "event": event_id, "reason": reason, **changes}]
         answer = self._apply_corrections(sender, sent, {0: correction}, [ACCEPTED], started, {}, keep_rejected=False)
         if answer["rejected"]:
