@@ -37,7 +37,15 @@ class Form:
             control.select_option(label=label)
         else:
             control.click()
-            self.page.locator(".o_select_menu_item", has_text=label).first.click()
+            control.fill(label)  # of a long list only the beginning is shown
+            self.page.locator(".o_select_menu_item").get_by_text(label, exact=True).first.click()
+
+    def type_date(self, name, day):
+        """Enter a date as a person types it."""
+        self.field(name).locator("button, input").first.click()
+        self.fill(name, day.strftime("%m/%d/%Y"))
+        self.field(name).locator("input").first.press("Enter")
+        self.walk.settle()
 
     def add_row(self, table, **values):
         """Add a line to a table, once the one before it is taken over."""

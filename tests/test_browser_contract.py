@@ -66,14 +66,6 @@ def tick(form, name):
     form.field(name).locator("input").check()
 
 
-def typed(form, name, day):
-    """Enter a date as a person types it."""
-    form.field(name).locator("button, input").first.click()
-    form.fill(name, day.strftime("%m/%d/%Y"))
-    form.field(name).locator("input").first.press("Enter")
-    form.walk.settle()
-
-
 def price_of_seats(walk, product):
     """30.00 a seat and month, by time; drafted by one administrator, approved by the other."""
     walk.log_in("ada", PASSWORD)
@@ -104,11 +96,9 @@ def contract(walk, product):
     form = open_form(walk, product, "usage_billing.action_usage_subscription")
     form.pick("partner_id", CUSTOMER.name)
     form.pick("plan_id", PLAN.name)
-    typed(form, "date_start", product.begin)
+    form.type_date("date_start", product.begin)
     form.fill("term_months", "12")
-    form.field("tz").locator("input").click()
-    form.fill("tz", "UTC")
-    walk.page.locator(".o_select_menu_item").get_by_text("UTC", exact=True).click()
+    form.choose("tz", "UTC")
     edit_line(walk, form, "Seats", "quantity", lambda field: field.locator("input").fill("10"))
     edit_line(walk, form, "API Calls", "counted_over", lambda field: _select(walk, field, "Each contract year"))
     form.save()
@@ -132,7 +122,7 @@ def test_seats_storage_and_api_on_an_annual_contract(walk, product):
     form = contract(walk, product)
     form.press("Amend")
     form.choose("kind", "Change the quantity of a line")
-    typed(form, "date", product.start + timedelta(days=14))
+    form.type_date("date", product.start + timedelta(days=14))
     form.field("line_id").locator("input").click()
     walk.page.locator(".o-autocomplete--dropdown-item", has_text="Seats").first.click()
     walk.settle()

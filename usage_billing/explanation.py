@@ -199,25 +199,33 @@ class Explanation:
         return self.env._("Packages"), calculation, self._amount(step["amount"])
 
     def _row_percentage(self, step):
-        words = self.env._(
-            "%(events)s events of %(base)s: %(paid)s × %(percent)s",
-            events=self._number(step["events"]),
-            base=self._amount(step["base"]),
-            paid=self._amount(step["paid_base"]),
-            percent=self._percent(step["percent"]),
-        )
-        notes = [words]
-        if step["fixed_amount"] != "0":
-            fixed = self._amount(step["fixed_amount"])
-            notes.append(self.env._("%(events)s × %(fixed)s", events=step["paid_events"], fixed=fixed))
+        notes = [self._events(step)] if step["events"] else []
         if step["free_events"] or step["free_base"] != "0":
-            free = self._amount(step["free_base"])
-            notes.append(self.env._("%(events)s events and %(base)s are free", events=step["free_events"], base=free))
-        if step["at_minimum"]:
-            notes.append(self.env._("%s events at the minimum", step["at_minimum"]))
-        if step["at_maximum"]:
-            notes.append(self.env._("%s events at the maximum", step["at_maximum"]))
+            notes.append(
+                self.env._(
+                    "free: %(events)s (%(base)s)",
+                    events=self._number(step["free_events"]),
+                    base=self._amount(step["free_base"]),
+                )
+            )
+        for reached, bound, words in (
+            ("at_minimum", "minimum_per_event", self.env._("at the minimum of %(amount)s: %(events)s")),
+            ("at_maximum", "maximum_per_event", self.env._("at the maximum of %(amount)s: %(events)s")),
+        ):
+            if step[reached]:
+                notes.append(words % {"amount": self._amount(step[bound]), "events": self._number(step[reached])})
+        rated = f"{self._amount(step['rated_base'])} × {self._percent(step['percent'])}"
+        paying = step["events"] - step["free_events"] - step["at_minimum"] - step["at_maximum"]
+        if paying and step["fixed_amount"] != "0":
+            rated = f"{rated} + {self._number(paying)} × {self._amount(step['fixed_amount'])}"
+        others = self.env._("the others: %s", rated) if paying != step["events"] else rated
+        notes += [others] if paying or not step["events"] else []
         return self.env._("Percentage"), "; ".join(notes), self._amount(step["amount"])
+
+    def _events(self, step):
+        return self.env._(
+            "events: %(events)s (%(base)s)", events=self._number(step["events"]), base=self._amount(step["base"])
+        )
 
     def _row_capacity(self, step):
         peaks = ", ".join(self._peak(unit, peak) for unit, peak in step["peaks"].items())

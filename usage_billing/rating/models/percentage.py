@@ -40,12 +40,17 @@ class Allowance:
 
 @dataclass(slots=True)
 class Tally:
-    """What the events of an invoice add up to."""
+    """What the events of an invoice add up to.
+
+    ``paid_base`` is the base that is not free; ``rated_base`` that part of it whose events pay the
+    percentage of it, not a minimum or a maximum.
+    """
 
     events: int = 0
     free_events: int = 0
     base: Decimal = ZERO
     paid_base: Decimal = ZERO
+    rated_base: Decimal = ZERO
     at_minimum: int = 0
     at_maximum: int = 0
     amount: Decimal = ZERO
@@ -59,6 +64,7 @@ class Tally:
             "base": text(self.base),
             "free_base": text(self.base - self.paid_base),
             "paid_base": text(self.paid_base),
+            "rated_base": text(self.rated_base),
             "at_minimum": self.at_minimum,
             "at_maximum": self.at_maximum,
         }
@@ -137,6 +143,8 @@ class Percentage(Model):
 
     def _line(self, tally: Tally) -> Line:
         detail = {"percent": text(self.percent), "fixed_amount": text(self.fixed_amount)}
+        bounds = {"minimum_per_event": self.minimum, "maximum_per_event": self.maximum}
+        detail |= {name: text(bound) for name, bound in bounds.items() if bound is not None}
         return line(tally.amount, "percentage", **tally.detail(), **detail)
 
     def _tallies(self, records: Iterable[Record], allowance: Allowance) -> Iterator[Tally]:
@@ -155,7 +163,7 @@ class Percentage(Model):
             return Tally(1, 0, base, paid, at_minimum=1, amount=self.minimum)
         if self.maximum is not None and amount > self.maximum:
             return Tally(1, 0, base, paid, at_maximum=1, amount=self.maximum)
-        return Tally(1, 0, base, paid, amount=amount)
+        return Tally(1, 0, base, paid, paid, amount=amount)
 
     def _of_totals(self, work: Work) -> Tally:
         """Return the tally where only the money and the number of events are known."""
@@ -168,7 +176,7 @@ class Percentage(Model):
         free = min(base, self.free_amount or ZERO)
         fixed = events * self.fixed_amount if base or self.fixed_on_zero_base else ZERO
         amount = quotient((base - free) * self.percent, HUNDRED) + fixed
-        return Tally(events, 0, base, base - free, amount=amount)
+        return Tally(events, 0, base, base - free, base - free, amount=amount)
 
     def _check_totals(self, work: Work):
         """Raise ``UsageError`` where the events must be looked at one by one."""
@@ -191,6 +199,7 @@ def _added(tallies: Iterable[Tally]) -> Tally:
         total.free_events += each.free_events
         total.base += each.base
         total.paid_base += each.paid_base
+        total.rated_base += each.rated_base
         total.at_minimum += each.at_minimum
         total.at_maximum += each.at_maximum
         total.amount += each.amount

@@ -45,7 +45,9 @@ class Percentage(ModelTerm):
         ):
             if price[field]:
                 words = sentence % {"words": words, "value": price._amount_words(price[field])}
-        if price.free_events:
+        if price.free_events == 1:
+            words = price.env._("%s, the first event free", words)
+        elif price.free_events:
             words = price.env._(
                 "%(words)s, the first %(value)s events free", words=words, value=number_words(price, "free_events")
             )
