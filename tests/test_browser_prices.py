@@ -115,6 +115,7 @@ def test_an_llm_price_without_code(walk, product):
     # A version without the minimum: what changes, and who pays what, before it takes effect.
     open_form(walk, product, "usage_billing.action_usage_price", price)
     form.press("New Version")
+    expect(page.locator(".o_statusbar_status .o_arrow_button_current")).to_have_text("Draft", ignore_case=True)
     page.get_by_role("tab", name="Fees, Bounds, Discounts").click()
     form.fill("minimum_amount", "0")
     form.save()
