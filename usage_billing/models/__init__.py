@@ -30,6 +30,7 @@ from . import (
     usage_reconciliation,
     usage_simulation,
     usage_simulation_line,
+    usage_simulation_rating,
     usage_statement_reconciling,
     usage_credit_grant,
     usage_credit_entry,

@@ -66,5 +66,15 @@ class UsageCreditEntry(models.Model):
         )
         return Decimal(units)
 
+    def _units_of(self, statements):
+        """Return {grant id: Decimal} of the units of these entries that statements took, or that expired."""
+        entries = self.filtered(lambda entry: entry.kind == "expired" or entry.statement_id in statements)
+        self.flush_model(["units"])
+        query = SQL(
+            "SELECT grant_id, (-sum(coalesce(units, 0)))::text FROM usage_credit_entry WHERE id = ANY(%s) GROUP BY 1",
+            entries.ids,
+        )
+        return {grant_id: Decimal(units) for grant_id, units in self.env.execute_query(query)}
+
     def _released(self):
         return self.search([("released_id", "in", self.ids)]).released_id

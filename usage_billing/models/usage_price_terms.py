@@ -418,6 +418,11 @@ class UsagePrice(models.Model):
             need |= Need(EVENTS)
         return need
 
+    def _has_pieces(self):
+        """Say whether the price looks at single hours, events or groups, which are priced period by period."""
+        need = self._need()
+        return bool(need.pieces or need.dimensions or self._counts_from_day())
+
     def _counts_from_day(self):
         """Say whether units count from the day they were added, in this price or a part of it."""
         return self.prorated or any(part._counts_from_day() for part in self.part_ids)

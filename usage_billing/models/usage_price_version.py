@@ -15,6 +15,8 @@ from ..rating.periods import local_date
 from .usage_statement import RATEABLE
 
 DAY = timedelta(days=1)
+# In the context: the id of a version that applies at all times, whatever others there are.
+ALONE = "usage_price_alone"
 SAME = ("plan_id", "meter_id", "currency_id", "partner_id")
 _TABLE = Markup(
     '<table class="table table-sm"><thead><tr><th></th><th>{}</th><th>{}</th></tr></thead><tbody>{}</tbody></table>'
@@ -84,6 +86,8 @@ class UsagePrice(models.Model):
 
     def _validity(self):
         """Return [(version, first day, last day)] of the approved versions; None has no end."""
+        if self.id and self.env.context.get(ALONE) == self.id:
+            return [(self, None, None)]
         versions = self._versions()
         ends = [following.date_start - DAY for following in versions[1:] if following.date_start]
         ends += [None] * (len(versions) - len(ends))

@@ -1,30 +1,17 @@
-"""What would usage have cost? Real usage, rated by other prices, touching nothing."""
+"""What would usage have cost? Real usage, rated by other prices, touching nothing.
+
+How it is rated is told in ``usage_simulation_rating.py``.
+"""
 
 from datetime import timedelta
-from decimal import Decimal
-from typing import NamedTuple
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.tools import date_utils, split_every
 
-from .. import rating
-from ..rating.periods import local_date, local_midnight
-from .usage_reading import Terms
-
 AT_ONCE = 50  # so many subscriptions are calculated while the user waits
 CHUNK = 100
 DAY = timedelta(days=1)
-
-
-class Item(NamedTuple):
-    """One price applied to one subscription for one period."""
-
-    #: (subscription, first day of the period, "current" or "simulated")
-    key: tuple
-    price: models.BaseModel
-    definition: dict
-    terms: Terms
 
 
 class UsageSimulation(models.Model):
@@ -50,7 +37,7 @@ class UsageSimulation(models.Model):
         check_company=True,
         ondelete="cascade",
         index="btree_not_null",
-        help="The version of a price that is compared with the one before it; only this price is calculated.",
+        help="The version of a price that is compared with the one before it; all else stays as it is.",
     )
     subscription_ids = fields.Many2many(
         "usage.subscription",
@@ -171,7 +158,8 @@ class UsageSimulation(models.Model):
         if self.partner_ids:
             domain.append(("commercial_partner_id", "in", self.partner_ids.commercial_partner_id.ids))
         domain.append(("date_start", "<=", self.date_to))
-        return self.env["usage.subscription"].search(domain, order="id")
+        # The subscriptions of one customer share what credit it has: together.
+        return self.env["usage.subscription"].search(domain, order="commercial_partner_id, id")
 
     @api.model
     def _cron_simulate(self):
@@ -194,123 +182,10 @@ class UsageSimulation(models.Model):
 
     def _calculate(self, subscriptions):
         """Add the results of some subscriptions."""
-        items = [item for subscription in subscriptions for item in self._items(subscription)]
-        vals_list = self._line_vals(self._rated(items))
         # sudo: results follow from the question; nobody enters them
-        self.env["usage.simulation.line"].sudo().create(vals_list)
+        self.env["usage.simulation.line"].sudo().create(self._result_vals(subscriptions))
         done = self.done_count + len(subscriptions)
         self.write({"done_count": done, "state": "done" if done >= self.subscription_count else "running"})
-
-    # -- what is rated ------------------------------------------------------------------------
-
-    def _items(self, subscription):
-        """Yield the prices to apply to a subscription, now and simulated, in every period."""
-        for first, period in self._periods(subscription):
-            key = (subscription, first)
-            for line in subscription.line_ids:
-                for billed in line._billed(*period):
-                    if not self.price_id or billed.price._origin_price() == self.price_id._origin_price():
-                        yield Item((*key, "current"), billed.price, line._definition(billed.price), billed.terms)
-                        if self.price_id:
-                            terms = billed.terms._replace(price=self.price_id)
-                            yield Item((*key, "simulated"), self.price_id, line._definition(self.price_id), terms)
-            if not self.price_id:
-                yield from self._items_of_plan(subscription, (*key, "simulated"), period)
-
-    def _periods(self, subscription):
-        """Yield (first day, [start, end)) of the periods of a subscription that begin in the range."""
-        start = local_midnight(max(self.date_from, subscription.date_start), subscription.tz)
-        index, end = subscription._period_index(start), subscription._end()
-        while True:
-            period = subscription._period(index)
-            first = local_date(period[0], subscription.tz)
-            if first > self.date_to or (end and period[0] >= end):
-                return
-            if first >= self.date_from or index == 0:
-                yield first, period
-            index += 1
-
-    def _items_of_plan(self, subscription, key, period):
-        """Yield what the plan's prices, drafts too, would be applied to."""
-        window = self._billed_window(subscription, period)
-        for price in self._plan_prices(subscription) if window else ():
-            for version, *validity in price._validity():
-                bounds = self.env["usage.subscription.line"]._clipped(validity, subscription.tz, *window)
-                if bounds:
-                    terms = Terms(version, subscription.tz, *bounds, period, subscription._start())
-                    yield Item(key, version, version._definition(subscription.tz), terms)
-
-    def _billed_window(self, subscription, period):
-        """Return the part of a period in which the subscription bills at all; None when in none of it."""
-        end = subscription._end()
-        start, end = max(period[0], subscription._start()), min(period[1], end) if end else period[1]
-        return (start, end) if start < end else None
-
-    def _plan_prices(self, subscription):
-        """Return the plan's prices for a customer, in another currency than theirs where it has none in it."""
-        customer = subscription.commercial_partner_id
-        prices = self.plan_id._prices_for(customer, subscription.currency_id)
-        return prices or self.plan_id._prices_for(customer, self.plan_id.currency_id)
-
-    # -- rating -------------------------------------------------------------------------------
-
-    def _rated(self, items):
-        """Return {key: [(price, Decimal or None, problem or None)]} of items, reading usage once."""
-        spans = self.env["usage.subscription"].union(*(item.key[0] for item in items))._spans()
-        wanted = [item.terms.window(spans[item.key[0]]) for item in items]
-        windows = dict.fromkeys(wanted)
-        quantities = dict(zip(windows, self.env["usage.aggregate"]._quantities(list(windows)), strict=True))
-        readings = [item.terms.reading(window) for item, window in zip(items, wanted, strict=True)]
-        records = self.env["usage.reading"]._records(readings)
-        parsed, rated = {}, {}
-        for item, reading, pieces in zip(items, readings, records, strict=True):
-            result = self._rate(item, quantities[reading.window], pieces, parsed)
-            rated.setdefault(item.key, []).append((item.price, *result))
-        return rated
-
-    def _rate(self, item, quantity, records, parsed):
-        """Return (amount, None), or (None, why it cannot be rated).
-
-        :param dict parsed: prices that are parsed already, by their definition's text
-        """
-        try:
-            text = repr(item.definition)
-            if text not in parsed:
-                parsed[text] = rating.parse_price(item.definition)
-            currency = item.price.currency_id._rating_currency(item.price.rounding_mode)
-            return rating.rate(parsed[text], item.terms.usage(quantity, records), currency).amount, None
-        except rating.RatingError as error:
-            return None, f"{item.price._subject()}: {error}"
-
-    def _line_vals(self, rated):
-        """Return the values of one result for each subscription and period."""
-        rows = {}
-        for (subscription, first, which), results in rated.items():
-            row = rows.setdefault((subscription, first), {"current": Decimal(0), "simulated": Decimal(0), "notes": []})
-            for price, amount, problem in results:
-                row[which] += self._in_currency(amount or Decimal(0), price.currency_id, subscription, first)
-                row["notes"] += [problem] if problem else []
-        return [
-            {
-                "simulation_id": self.id,
-                "subscription_id": subscription.id,
-                "partner_id": subscription.commercial_partner_id.id,
-                "company_id": self.company_id.id,
-                "currency_id": subscription.currency_id.id,
-                "month": first,
-                "amount_current": float(row["current"]),
-                "amount_simulated": float(row["simulated"]),
-                "difference": float(row["simulated"] - row["current"]),
-                "note": "\n".join(dict.fromkeys(row["notes"])),
-            }
-            for (subscription, first), row in rows.items()
-        ]
-
-    def _in_currency(self, amount, currency, subscription, day):
-        """Return an amount (Decimal) in the subscription's currency, at the rate of the day."""
-        if currency == subscription.currency_id:
-            return amount
-        return Decimal(repr(currency._convert(float(amount), subscription.currency_id, self.company_id, day)))
 
     def action_view_lines(self):
         """The results of this simulation."""

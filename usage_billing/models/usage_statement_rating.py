@@ -236,8 +236,11 @@ class UsageStatement(models.Model):
             )
 
     def _check_billed(self, price):
-        """Raise ``Blocked`` for a price without approval and for quantities that are not complete."""
-        if price.state != "approved":
+        """Raise ``Blocked`` for a price without approval and for quantities that are not complete.
+
+        A statement in memory is a simulation's, of prices that may be drafts.
+        """
+        if self.id and price.state != "approved":
             raise Blocked(
                 self.env._(
                     "The price of %s is not approved: have a second administrator approve it, then rate again.",

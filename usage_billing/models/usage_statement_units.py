@@ -35,6 +35,10 @@ class UnitPool:
         other._of_meter, other._units, other._taken = self._of_meter, self._units, dict(self._taken)
         return other
 
+    def give_back(self, units):
+        """Add units, {grant id: Decimal}, to those that statements may take."""
+        self._units = _added((self._units, units))
+
     @property
     def left(self):
         """{grant id: Decimal} of what no statement takes."""
@@ -78,7 +82,12 @@ class UnitPool:
 
 
 def _comes_before(other, statement):
-    return other.state not in RATEABLE or (other.period_start, other.id) < (statement.period_start, statement.id)
+    return other.state not in RATEABLE or _rank(other) < _rank(statement)
+
+
+def _rank(statement):
+    """Return what orders statements; one in memory has the number it was made with for an id."""
+    return statement.period_start, statement.id or statement.id.ref
 
 
 def _added(shares):
@@ -108,6 +117,25 @@ class UsageStatement(models.Model):
             return UnitPool(found, {})
         unbilled = self.sudo().search([*customers, ("state", "not in", BILLED)])
         return UnitPool(found, {statement: statement._covered_units() for statement in unbilled})
+
+    def _unit_pool_without(self, replaced):
+        """Return the pool as if some of these statements had taken nothing of it, because they are rated anew.
+
+        What has expired since is there again: credit covers what was used while it was valid.
+        """
+        # sudo: as in _unit_pool
+        grants = self.env["usage.credit.grant"].sudo()
+        customers = [
+            ("commercial_partner_id", "in", self.commercial_partner_id.ids),
+            ("company_id", "in", self.company_id.ids),
+        ]
+        found = grants.search([*customers, ("kind", "=", "units"), ("state", "!=", "draft")])
+        if not found:
+            return UnitPool(found, {})
+        unbilled = self.sudo().search([*customers, ("state", "not in", BILLED)]) - replaced
+        pool = UnitPool(found, {statement: statement._covered_units() for statement in unbilled})
+        pool.give_back(found.entry_ids._units_of(replaced))
+        return pool
 
     def _live_pool(self):
         """Return the pool with what open statements take of it at this moment, the oldest first."""

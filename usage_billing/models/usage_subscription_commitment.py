@@ -98,8 +98,7 @@ class UsageSubscriptionLine(models.Model):
     def _check_counted_over(self):
         for line in self.filtered(lambda line: line.counted_over != PERIOD):
             price = line.price_id
-            need = price._need(line.subscription_id.tz or "UTC")
-            if need.pieces or need.dimensions or price._counts_from_day():
+            if price._has_pieces():
                 raise ValidationError(
                     self.env._(
                         "Counted Over: the price of %s looks at single hours, events or groups, which are priced "
