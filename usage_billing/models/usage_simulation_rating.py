@@ -49,9 +49,7 @@ class UsageSimulation(models.Model):
         for which in (CURRENT, SIMULATED):
             sheets = [sheet for each in subscriptions for sheet in self._sheets(each, which, references)]
             found[which] = self._rated(sheets) if sheets else {}
-        return [
-            self._row_vals(*key, current, found[SIMULATED][key]) for key, current in found[CURRENT].items()
-        ]
+        return [self._row_vals(*key, current, found[SIMULATED][key]) for key, current in found[CURRENT].items()]
 
     # -- copies in memory ---------------------------------------------------------------------
 
@@ -114,19 +112,14 @@ class UsageSimulation(models.Model):
         """
         if self.price_id:
             origin = self.price_id._origin_price()
-            return [
-                self._priced(line, self.price_id) if line["price_id"] == origin.id else line for line in lines
-            ]
-        is_own_plan = self.plan_id == subscription.plan_id
-        taken = {line["price_id"] for line in lines} & set(prices.ids)
+            return [self._priced(line, self.price_id) if line["price_id"] == origin.id else line for line in lines]
         found = []
         for price in prices:
-            own = [line for line in lines if line["price_id"] == price.id]
-            if own:
-                found += own
-            elif not (is_own_plan and price.state == "approved"):  # which this customer does not take
-                others = [line for line in lines if line["price_id"] not in taken]
-                found += self._lines_like(price, others) or [self._priced(DEFAULTS, price)]
+            # Lines of the plan's other prices are for those.
+            like = self._lines_like(price, [line for line in lines if line["price_id"] not in (prices - price).ids])
+            # What the customers of the plan may leave out, this one does.
+            if like or self.plan_id != subscription.plan_id or price.state == "draft":
+                found += like or [self._priced(DEFAULTS, price)]
         return found
 
     def _lines_like(self, price, lines):
@@ -135,14 +128,14 @@ class UsageSimulation(models.Model):
         Units that were entered, such as seats, are those of the fee for the same product, or else
         of the only fees there are.
         """
-        by_price = {line["price_id"]: self.env["usage.price"].sudo().browse(line["price_id"]) for line in lines}
-        same = [line for line in lines if by_price[line["price_id"]].meter_id == price.meter_id]
+        priced = {line["price_id"]: self.env["usage.price"].sudo().browse(line["price_id"]) for line in lines}
+        same = [line for line in lines if priced[line["price_id"]].meter_id == price.meter_id]
         if not price.meter_id:
-            same = [line for line in same if bool(by_price[line["price_id"]].fee_per_unit) == price.fee_per_unit]
-            product = [line for line in same if by_price[line["price_id"]].product_id == price.product_id]
+            same = [line for line in same if priced[line["price_id"]].fee_per_unit == price.fee_per_unit]
+            product = [line for line in same if priced[line["price_id"]].product_id == price.product_id]
             same = product or (same if price.fee_per_unit else [])
         if price.meter_id or not price.fee_per_unit:
-            same = _joined(same)
+            same = _joined(same, price)
         return [self._priced(line, price) for line in same]
 
     def _priced(self, line, price):
@@ -172,7 +165,7 @@ class UsageSimulation(models.Model):
     def _rated(self, sheets):
         """Return {(subscription, first day): (amount, currency, problem or None)} of the periods that are asked for."""
         statements = sheets[0].statement.browse([sheet.statement.id for sheet in sheets])
-        measured, pool = statements._measured(), self._pool(sheets)
+        measured, pool = statements._measured(), self._pool(sheets, statements)
         calculated, found = {}, {}
         for sheet in sorted(sheets, key=lambda sheet: (sheet.statement.period_start, sheet.subscription.id)):
             statement, problem = sheet.statement, None
@@ -186,13 +179,17 @@ class UsageSimulation(models.Model):
                 found[sheet.subscription, sheet.first] = result
         return found
 
-    def _pool(self, sheets):
+    def _pool(self, sheets, statements):
         """Return the ``UnitPool`` of the customers, with what the real statements of these periods took of it."""
         keys = {(sheet.subscription.id, sheet.statement.period_start) for sheet in sheets}
-        domain = [("subscription_id", "in", [key for key, _start in keys])]
         # sudo: as in _result_vals
-        real = self.env["usage.statement"].sudo().search(domain)
-        return real._unit_pool_without(
+        real = statements.sudo().search(
+            [
+                ("subscription_id", "in", list({subscription_id for subscription_id, _start in keys})),
+                ("period_start", "in", list({start for _subscription_id, start in keys})),
+            ]
+        )
+        return statements._unit_pool_anew(
             real.filtered(lambda statement: (statement.subscription_id.id, statement.period_start) in keys)
         )
 
@@ -220,12 +217,13 @@ class UsageSimulation(models.Model):
         return exact(currency._convert(float(amount), subscription.currency_id, self.company_id, day))
 
 
-def _joined(lines):
-    """Return the values of lines, those that follow each other without a gap as one, as the last of them is."""
+def _joined(lines, price):
+    """Return the values of lines; what was another price's is one with the line that follows without a gap."""
     joined = []
     for line in sorted(lines, key=lambda line: str(line.get("date_from") or "")):
-        before = joined[-1] if joined else None
-        if before and before.get("date_to") and line.get("date_from") == before["date_to"] + DAY:
+        before = joined[-1] if joined else {}
+        follows = before.get("date_to") and line.get("date_from") == before["date_to"] + DAY
+        if follows and not before["price_id"] == line["price_id"] == price.id:
             joined[-1] = {**line, "date_from": before.get("date_from")}
         else:
             joined.append(line)

@@ -107,28 +107,20 @@ class UsageStatement(models.Model):
     def _unit_pool(self):
         """Return the :class:`UnitPool` of the customers of these statements."""
         # sudo: who may see a statement sees what covers its usage
-        grants = self.env["usage.credit.grant"].sudo()
-        customers = [
-            ("commercial_partner_id", "in", self.commercial_partner_id.ids),
-            ("company_id", "in", self.company_id.ids),
-        ]
+        grants, customers = self.env["usage.credit.grant"].sudo(), self._customers()
         found = grants.search([*customers, ("kind", "=", "units"), ("state", "=", "active"), ("units", ">", 0)])
         if not found:
             return UnitPool(found, {})
         unbilled = self.sudo().search([*customers, ("state", "not in", BILLED)])
         return UnitPool(found, {statement: statement._covered_units() for statement in unbilled})
 
-    def _unit_pool_without(self, replaced):
-        """Return the pool as if some of these statements had taken nothing of it, because they are rated anew.
+    def _unit_pool_anew(self, replaced):
+        """Return the pool for statements in memory, as if those that they replace had taken nothing of it.
 
         What has expired since is there again: credit covers what was used while it was valid.
         """
         # sudo: as in _unit_pool
-        grants = self.env["usage.credit.grant"].sudo()
-        customers = [
-            ("commercial_partner_id", "in", self.commercial_partner_id.ids),
-            ("company_id", "in", self.company_id.ids),
-        ]
+        grants, customers = self.env["usage.credit.grant"].sudo(), self._customers()
         found = grants.search([*customers, ("kind", "=", "units"), ("state", "!=", "draft")])
         if not found:
             return UnitPool(found, {})
@@ -136,6 +128,13 @@ class UsageStatement(models.Model):
         pool = UnitPool(found, {statement: statement._covered_units() for statement in unbilled})
         pool.give_back(found.entry_ids._units_of(replaced))
         return pool
+
+    def _customers(self):
+        """Return the domain of what belongs to the customers of these statements."""
+        return [
+            ("commercial_partner_id", "in", self.commercial_partner_id.ids),
+            ("company_id", "in", self.company_id.ids),
+        ]
 
     def _live_pool(self):
         """Return the pool with what open statements take of it at this moment, the oldest first."""

@@ -35,6 +35,7 @@ from . import (
     test_separation,
     test_settings,
     test_side_by_side,
+    test_simulation,
     test_statement,
     test_subscription,
     test_subscription_invoicing,
