@@ -27,8 +27,6 @@ source = env["usage.source"].with_user(admin).create({"name": "Bench", "code": "
 source.with_user(second).action_approve()
 meter = env["usage.meter"].create(
     {"name": "Tokens", "code": "tokens", "event_type": "bench", "aggregation": "sum", "value_path": "tokens"})
-env.cr.execute("UPDATE usage_meter SET recount_pending = false")
-env.invalidate_all()
 product = env["product.product"].create({"name": "Tokens", "type": "service"})
 tiers = [(0, 0, {"sequence": n, "up_to": up_to, "unit_amount": amount})
     for n, (up_to, amount) in enumerate(((1e6, 1.5), (1e7, 1.2), (0, 0.9)))]
@@ -46,6 +44,8 @@ subscriptions = env["usage.subscription"].create([
      "line_ids": [(0, 0, {"price_id": prices[0].id})]} for p in partners])
 unlocked(subscriptions).write({"state": "active"})
 env.flush_all()
+env.cr.execute("UPDATE usage_meter SET recount_pending = false")
+env.invalidate_all()
 env.cr.execute('''
     INSERT INTO usage_aggregate (source_id, company_id, account_id, meter_id, hour, dimensions, quantity, event_count)
     SELECT a.source_id, a.company_id, a.id, %%s, hour, '{}', 1000 + mod(a.id, 977), 3

@@ -145,21 +145,20 @@ class UsageEntitlement(models.AbstractModel):
             start, end = line._counting_period(now)
             for billed in line._billed(start, end):
                 if billed.terms.start <= now < billed.terms.end:
-                    yield self._item(billed, spans, end)
+                    yield self._item(billed, spans, (start, end))
 
-    def _item(self, billed, spans, resets_at):
+    def _item(self, billed, spans, period):
         line, meter = billed.line, billed.price.meter_id
         subscription = line.subscription_id
         customer = subscription.commercial_partner_id
-        included = line._definition(billed.price).get("included_quantity", 0)
         return Entitled(
             meter.id,
             meter.code,
             meter.unit_name,
-            Decimal(included),
+            line._included(billed, period),
             line.at_included_end == "stop",
             billed.terms.window(spans).spans,
-            f"{resets_at.isoformat()}Z",
+            f"{period[1].isoformat()}Z",
             (customer.id, subscription.company_id.id, subscription.currency_id.id),
             subscription.at_credit_end == "stop",
             bool(self._unit_grants(customer, subscription.company_id, meter)),

@@ -130,7 +130,7 @@ class UsageStatement(models.Model):
         :param pool: ``UnitPool`` of credit in units
         :param dict calculated: values of the charges by statement, of earlier periods in this run
         """
-        covered = pool.cover(self, items)
+        covered = pool.cover(self, items, calculated)
         return [
             self._charge_vals(billed, window, quantity, records, before, covered.get(billed), calculated)
             for (billed, window, quantity, records), before in self._with_prior(items)
@@ -157,8 +157,8 @@ class UsageStatement(models.Model):
         line, price, terms = billed
         self._check_billed(price)
         definition = self._core_definition(billed)
-        if units:
-            definition["credit_quantity"] = rating.text(CONTEXT.create_decimal(sum(units.values())))
+        if units or self._has_covered(line, calculated or {}):
+            definition["credit_quantity"] = rating.text(CONTEXT.create_decimal(sum((units or {}).values())))
         usage = terms.usage(line._units(quantity), records, prior)
         charge = self._charge(billed, rating.parse_price(definition), usage, calculated or {})
         return {

@@ -44,10 +44,11 @@ class UnitPool:
         """{grant id: Decimal} of what no statement takes."""
         return {key: units - self._others(key, self._taken) for key, units in self._units.items()}
 
-    def cover(self, statement, items):
+    def cover(self, statement, items, calculated=None):
         """Take units for a statement.
 
         :param items: list of (Billed, Window, quantity, records)
+        :param dict calculated: values of the charges by statement, of earlier periods in this run
         :return: {Billed: {grant id: Decimal}} of the units that are covered
         """
         if not self._units:
@@ -57,10 +58,8 @@ class UnitPool:
         for item, prior in statement._with_prior(items):
             billed = item[0]
             key = statement.commercial_partner_id, statement.company_id, billed.price.meter_id
-            # An allowance of a contract's year is no business of credit that covers single periods.
-            own = self._of_meter.get(key, ()) if billed.line.counted_over == "period" else ()
-            grants = [left[grant.id] for grant in own]
-            used = rating.burned(grants, statement._units_by_part(item, prior, grants)) if grants else {}
+            grants = [left[grant.id] for grant in self._of_meter.get(key, ())]
+            used = rating.burned(grants, statement._units_by_part(item, prior, grants, calculated)) if grants else {}
             for grant_id, units in used.items():
                 left[grant_id] = replace(left[grant_id], amount=left[grant_id].amount - units)
             if used:
@@ -151,7 +150,7 @@ class UsageStatement(models.Model):
         shares = _added(charge.credit_units or {} for charge in self.charge_ids)
         return {int(key): units for key, units in shares.items()}
 
-    def _units_by_part(self, item, prior, grants):
+    def _units_by_part(self, item, prior, grants, calculated):
         """Return [(instant, units)] that a price would charge, cut where a grant begins or expires."""
         billed = item[0]
         start, end = billed.terms.start, billed.terms.end
@@ -160,10 +159,10 @@ class UsageStatement(models.Model):
         reached = []
         for at in cuts:
             clipped = [part for part in self._measured(at)[self] if part[0] == billed]
-            reached += [self._billable(billed, part[2], part[3], prior) for part in clipped]
-        return by_part([start, *cuts], [*reached, self._billable(billed, item[2], item[3], prior)])
+            reached += [self._billable(billed, part[2], part[3], prior, calculated) for part in clipped]
+        return by_part([start, *cuts], [*reached, self._billable(billed, item[2], item[3], prior, calculated)])
 
-    def _billable(self, billed, quantity, records, prior):
+    def _billable(self, billed, quantity, records, prior, calculated):
         """Return how many units a price would charge without credit: those that are left after what it includes."""
         line, _price, terms = billed
         definition = {**self._core_definition(billed), "credit_quantity": MORE_THAN_ENOUGH}
@@ -171,7 +170,7 @@ class UsageStatement(models.Model):
             core = rating.parse_price(definition)
         except rating.PriceError:
             return Decimal(0)  # a price that charges no units, as that of payments
-        charge = self._charge(billed, core, terms.usage(line._units(quantity), records, prior), {})
+        charge = self._charge(billed, core, terms.usage(line._units(quantity), records, prior), calculated or {})
         return sum((Decimal(step["used"]) for step in charge.steps("credit")), Decimal(0))
 
     # -- using ------------------------------------------------------------------------------

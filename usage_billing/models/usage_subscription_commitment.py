@@ -133,6 +133,28 @@ class UsageSubscriptionLine(models.Model):
             year -= 1
         return self._contract_year(year), self._contract_year(year + 1)
 
+    def _share_counted(self, billed, whole):
+        """Return the part of what the line counts over in which it is in force; None for all of it.
+
+        :param whole: as of :meth:`_counting_period`
+        """
+        if self.counted_over == PERIOD:
+            return billed.terms.share()
+        if self.counted_over == "term":
+            whole = max(whole[0], self.subscription_id._start()), whole[1]
+        if whole[1] == datetime.max:
+            return None
+        start, end = self._window(*whole) or (whole[0], whole[0])
+        return billed.terms._replace(start=start, end=end, period=whole).share()
+
+    def _included(self, billed, whole):
+        """Return how many units, as the meter counts them, are included in what the line counts over.
+
+        :param whole: as of :meth:`_counting_period`
+        """
+        price = rating.parse_price(self._definition(billed.price))
+        return price.included(self._share_counted(billed, whole))
+
     def _contract_year(self, n):
         """Return the instant at which contract year ``n`` begins for statements, naive UTC."""
         subscription = self.subscription_id
@@ -150,28 +172,33 @@ class UsageStatement(models.Model):
         """
         line, whole = billed.line, billed.line._counting_period(self.period_start)
         window = line._window(*whole) or (self.period_start, self.period_start)
-        earlier = self.subscription_id.statement_ids.filtered(
-            lambda other: whole[0] <= other.period_start < self.period_start
-        )
-        results = [result for other in earlier for result in self._fee_results(line, other, calculated)]
+        results = self._earlier_results(line, calculated)
         charged = sum((Decimal(result["unrounded"]) for result in results), Decimal(0))
         counted = replace(
             usage,
             billed_quantity=sum((Decimal(result["quantity"]) for result in results), Decimal(0)),
             billed_amount=charged,
             billed_discount=sum(map(_discount, results), Decimal(0)),
+            billed_credit=sum(map(_covered, results), Decimal(0)),
             first=not results,
             final=window[1] <= self.period_end,
-            share=self._share_of_whole(billed, window, whole),
+            share=line._share_counted(billed, whole),
         )
         return counted, charged
 
-    def _share_of_whole(self, billed, window, whole):
-        if billed.line.counted_over == "term":
-            whole = max(whole[0], self.subscription_id._start()), whole[1]
-        if whole[1] == datetime.max:
-            return None
-        return billed.terms._replace(start=window[0], end=window[1], period=whole).share()
+    def _earlier_results(self, line, calculated):
+        """Return the results of a line on earlier statements of what it counts over."""
+        begin = line._counting_period(self.period_start)[0]
+        earlier = self.subscription_id.statement_ids.filtered(
+            lambda other: begin <= other.period_start < self.period_start
+        )
+        return [result for other in earlier for result in self._fee_results(line, other, calculated)]
+
+    def _has_covered(self, line, calculated):
+        """Say whether credit in units covered what earlier statements of a contract year or contract counted."""
+        if line.counted_over == PERIOD:
+            return False
+        return any(map(_covered, self._earlier_results(line, calculated)))
 
     def _charge_counted(self, billed, price, usage, calculated, currency):
         """Return the charge of a line that counts over more than the statement's period."""
@@ -189,3 +216,8 @@ def _discount(result):
     """Return the discounts in money that a charge gave."""
     steps = [step for step in result["explanation"] if step["step"] == "discount" and "discount" in step]
     return -sum((Decimal(step["amount"]) for step in steps), Decimal(0))
+
+
+def _covered(result):
+    """Return the units of a charge that credit covered."""
+    return sum((Decimal(step["used"]) for step in result["explanation"] if step["step"] == "credit"), Decimal(0))

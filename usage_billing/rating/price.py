@@ -9,7 +9,9 @@ from .fields import Fields
 from .models import MODELS, Model
 from .order import parse_steps
 from .steps.base import Step
-from .values import Charge, Currency, Record, Usage, total
+from .steps.conversion import Conversion
+from .steps.included import IncludedQuantity
+from .values import Charge, Currency, Record, Share, Usage, total
 from .work import Work
 
 #: Round the sum of the lines, or each line.
@@ -30,6 +32,23 @@ class Price:
     def fills_buckets(self) -> bool:
         """Whether it prices buckets of the period in which nothing was used."""
         return any(getattr(step, "fills", False) for step in self.steps)
+
+    def included(self, share: Share | None = None) -> Decimal:
+        """Return how many units, as they are metered, a part of the period includes; all of it without ``share``.
+
+        >>> parse_price({"model": "per_unit", "unit_amount": "10", "included_quantity": "2",
+        ...              "conversion": {"operation": "divide", "factor": "1000"}}).included()
+        Decimal('2000')
+        """
+        included = ZERO
+        with localcontext(CONTEXT):
+            # In the unit that is sold; conversions come before it.
+            for step in reversed([inner for step in self.steps for inner in getattr(step, "steps", (step,))]):
+                if isinstance(step, IncludedQuantity):
+                    included = step.of(share)
+                elif isinstance(step, Conversion):
+                    included = step.metered(included)
+        return included
 
     def run(self, usage: Usage, currency: Currency) -> Work:
         """Take the steps for a usage, and return the work without rounding it."""

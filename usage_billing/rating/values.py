@@ -96,6 +96,8 @@ class Usage:
     billed_amount: Decimal = ZERO
     #: Discounts in money that earlier invoices of the same period gave.
     billed_discount: Decimal = ZERO
+    #: Units of those on earlier invoices of the same period that credit covered, as they are sold.
+    billed_credit: Decimal = ZERO
     #: Units used in this period under an earlier version of the price.
     prior_quantity: Decimal = ZERO
     #: This is the first, the last invoice of the period.
@@ -120,7 +122,7 @@ class Usage:
         if type(self.quantity) is not Decimal:
             set_decimals(self, "quantity")
         if self.billed_quantity is not ZERO or self.billed_amount is not ZERO:
-            set_decimals(self, "billed_quantity", "billed_amount", "billed_discount")
+            set_decimals(self, "billed_quantity", "billed_amount", "billed_discount", "billed_credit")
         if self.prior_quantity is not ZERO or self.prorated_quantity is not None:
             set_decimals(self, "prior_quantity", "prorated_quantity")
 

@@ -117,6 +117,39 @@ class TestEntitlements(QueryCommon, UsageBillingCommon):
             with self.assertQueryCount(1):
                 entitlements._entitlements(sender, "acme")
 
+    def told_at(self, moment, subject):
+        with freeze_time(moment):
+            return self.env["usage.entitlement"]._entitlements(self.source._as_sender(), subject)["entitlements"][0]
+
+    def test_included_in_a_part_of_a_period(self):
+        """310 a month from May 22nd on: 10 of 31 days include 100, as the statement says."""
+        price = self._price(unit_amount=1, included_quantity=310, prorate_included=True)
+        partner = self.env["res.partner"].create({"name": "Late"})
+        self._account("late", partner)
+        lines = [(0, 0, {"price_id": price.id})]
+        subscription = self._subscription(partner_id=partner.id, date_start="2025-05-22", line_ids=lines)
+        self.use(130, datetime(2025, 5, 24), subject="late")
+        told = self.told_at("2025-05-25 00:00:00", "late")
+        self.assertEqual((told["included"], told["used"], told["remaining"]), ("100", "130", "0"))
+        charge = self.rated(datetime(2025, 5, 25), subscription).charge_ids
+        self.assertEqual((charge.amount, charge.explanation[0]["included_quantity"]), (30, "100"))
+        self.assertEqual(self.told_at("2025-06-25 00:00:00", "late")["included"], "310")
+
+    def test_included_in_a_part_of_a_contract_year(self):
+        """365 a year; the line is added on July 1st: 184 days are left of it."""
+        price = self._price(unit_amount=1, included_quantity=365, prorate_included=True)
+        line = self.subscription.line_ids
+        line.write({"price_id": price.id, "included_quantity": 365, "counted_over": "year", "date_from": "2025-07-01"})
+        self.assertEqual(self.told_at("2025-08-01 00:00:00", "acme")["included"], "184")
+
+    def test_included_in_the_unit_that_is_sold(self):
+        """2 thousands are included: 2,000 as the meter counts."""
+        price = self._price(unit_amount=1, included_quantity=2, conversion_operation="divide", conversion_factor=1000)
+        self.line.write({"price_id": price.id, "included_quantity": 2})
+        self.use(1500, datetime(2025, 5, 24))
+        told = self.told_at("2025-05-25 00:00:00", "acme")
+        self.assertEqual((told["included"], told["remaining"]), ("2000", "500"))
+
     def test_accounts_of_a_customer_share(self):
         self._account("acme-eu", self.customer)
         self.use_now(30)

@@ -196,6 +196,24 @@ class TestSimulationOfCredit(SimulationCommon):
         lines = self.simulate(self.subscription, date_from="2025-02-01")
         self.assertEqual(lines.mapped("amount_simulated"), [5, 15])
 
+    def test_units_over_a_contract_year(self):
+        """50 a year included, the first 20 then at 1, the rest at 2; credit covers 30 of the year's tokens.
+
+        January: 10 to charge, covered. February: 20 covered, 10 at 1. March: 10 at 1, 20 at 2.
+        """
+        price = self._price(model="graduated", tiers=((20, 1, 0), (0, 2, 0)), included_quantity=50)
+        self.subscription.line_ids.write({"price_id": price.id, "included_quantity": 50, "counted_over": "year"})
+        grant = self.units(30)
+        self.assertOwnPlan(self.subscription, [0, 10, 50])
+        march = self.statement(MARCH).charge_ids
+        self.assertEqual((march.credit_units, march.definition["credit_quantity"]), (False, "0"))
+        self.assertEqual(self.billed(self.subscription, FEBRUARY, MARCH), [10, 50])
+        statements = self.subscription.statement_ids
+        self.advance(statements, "approved")
+        statements.with_user(self.approver).action_invoice()
+        self.assertEqual(grant.units, 0)
+        self.assertEqual(self.simulate(self.subscription).mapped("amount_simulated"), [0, 10, 50])
+
     def test_another_plan_takes_what_it_needs(self):
         """10 a month are included there: credit covers 50, 20 and 10 of the 80."""
         self.units(80)

@@ -50,3 +50,7 @@ class Conversion(Step):
 
     def _convert(self, quantity: Decimal) -> Decimal:
         return quotient(quantity, self.factor) if self.divide else quantity * self.factor
+
+    def metered(self, quantity: Decimal) -> Decimal:
+        """Return a converted quantity in the unit that is metered."""
+        return quantity * self.factor if self.divide else quotient(quantity, self.factor)

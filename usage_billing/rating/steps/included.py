@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from ..decimals import ZERO, text
 from ..fields import Fields
+from ..values import Share
 from ..work import Work
 from .base import Step
 
@@ -38,9 +39,13 @@ class IncludedQuantity(Step):
         prorate = fields.prorates("included_quantity")
         return cls(included, shared, prorate) if included else None
 
+    def of(self, share: Share | None) -> Decimal:
+        """Return what is included in a part of the period; ``None`` is all of it."""
+        return share.of(self.included) if self.prorate and share else self.included
+
     def allowance(self, work: Work) -> list[Decimal]:
         """Return what the parts share: for earlier invoices, and for the whole period."""
-        included = work.prorated(self.included, self.prorate)
+        included = self.of(work.usage.share)
         return [included, included]
 
     def apply(self, work: Work):
