@@ -4,16 +4,18 @@ Such usage is not billed. It is told in an exception for each account and meter,
 the next check once the contracts cover the usage, each part of it once.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from odoo import api, fields, models
-from odoo.tools import SQL
+from odoo.fields import Domain
+from odoo.tools import SQL, groupby
 
+from odoo.addons.usage_connector_base.aggregations import AGGREGATIONS, Span
+from odoo.addons.usage_connector_base.models.usage_aggregate_quantities import Piece
 from odoo.addons.usage_connector_base.models.usage_exception import exception_digest
 
 REASON = "contract_conflict"
-HOUR = timedelta(hours=1)
 MESSAGES = {
     "outside": "%(meter)s was used outside of the contract of %(customer)s, first at %(first)s UTC: it is not billed.",
     "contested": "%(meter)s of %(customer)s is claimed by several subscriptions, first at %(first)s UTC: it is held.",
@@ -22,13 +24,17 @@ MESSAGES = {
 
 
 class Stretch(NamedTuple):
-    """A time in which usage of an account on a meter would be in conflict, naive UTC."""
+    """A time in which usage of a customer's account on a meter would be in conflict."""
 
-    account_id: int
+    customer_id: int
     meter_id: int
     kind: str
-    start: datetime
-    end: datetime
+    span: Span
+
+    @property
+    def key(self):
+        """What one exception is about: account, meter and kind."""
+        return self.span.account_id, self.meter_id, self.kind
 
 
 class UsageException(models.Model):
@@ -42,6 +48,33 @@ class UsageException(models.Model):
     def _with_category(self, row):
         """What contracts say is settled by the business."""
         return {**row, "category": "business"} if row["reason"] == REASON else super()._with_category(row)
+
+    def _compute_held_event_count(self):
+        """Also count what no contract bills as it is."""
+        res = super()._compute_held_event_count()
+        for exception in self.filtered(lambda x: x.reason == REASON):
+            stretches = exception._contract_stretches()
+            used = self.env["usage.subscription"].sudo()._counted(stretches)  # sudo: as in _contract_stretches
+            exception.held_event_count = sum(events for _first, events in used.values())
+        return res
+
+    def _contract_stretches(self):
+        """Return each :class:`Stretch` of time that a contract conflict is about."""
+        # sudo: who settles exceptions need not read contracts; it is told how many events they hold
+        account = self.account_id.sudo()
+        customers = (account.payer_id or account).assignment_ids.commercial_partner_id
+        owned = self.env["usage.account"].sudo()._customer_spans(customers, "production")
+        stretches = self.env["usage.subscription"].sudo()._of_customers(customers)._stretches(owned)
+        return [each for each in stretches if exception_digest(*each.key) == self.digest]
+
+    def action_view_events(self):
+        """Also the events that contracts hold."""
+        action = super().action_view_events()
+        if self.reason != REASON:
+            return action
+        times = [Domain(_time_domain(each.span)) for each in self._contract_stretches()]
+        domain = Domain("account_id", "=", self.account_id.id) & Domain("type", "=", self.event_type)
+        return {**action, "domain": list(domain & Domain.OR(times))}
 
 
 class UsageSubscription(models.Model):
@@ -71,9 +104,7 @@ class UsageSubscription(models.Model):
 
         :return: set of digests of the conflicts
         """
-        family = self.search(
-            [("state", "!=", "draft"), ("commercial_partner_id", "in", self.commercial_partner_id.ids)]
-        )
+        family = self._of_customers(self.commercial_partner_id)
         owned = self.env["usage.account"]._customer_spans(self.commercial_partner_id, "production")
         conflicts = family._used(family._stretches(owned))
         accounts = [span.account_id for spans in owned.values() for span in spans]
@@ -86,6 +117,11 @@ class UsageSubscription(models.Model):
         told = set(known.mapped("digest"))
         exceptions._record([row for digest, row in conflicts.items() if digest not in told])
         return set(conflicts)
+
+    @api.model
+    def _of_customers(self, customers):
+        """Return all subscriptions of customers that bill, or did."""
+        return self.search([("state", "!=", "draft"), ("commercial_partner_id", "in", customers.ids)])
 
     def _settle_conflicts(self, exceptions, conflicts):
         settled = exceptions.filtered(lambda x: x.digest not in conflicts)
@@ -102,7 +138,7 @@ class UsageSubscription(models.Model):
             for span in spans:
                 for meter_id in meters.get(customer, ()):
                     parts = claims.get((customer, span.account_id, meter_id), [])
-                    stretches += _conflicts(span, meter_id, parts)
+                    stretches += [Stretch(customer[0], meter_id, kind, part) for kind, part in _conflicts(span, parts)]
         return stretches
 
     def _claims(self):
@@ -124,60 +160,75 @@ class UsageSubscription(models.Model):
 
     def _used(self, stretches):
         """Return {digest: values of an exception} of the stretches in which something was used."""
-        if not stretches:
-            return {}
-        self.env["usage.aggregate"].flush_model()
-        query = SQL(
-            """
-            SELECT s.account_id, s.meter_id, s.kind, min(used.hour), max(p.name)
-            FROM unnest(%s::int[], %s::int[], %s::text[], %s::timestamp[], %s::timestamp[])
-                AS s(account_id, meter_id, kind, first, last)
-            JOIN usage_aggregate used ON used.account_id = s.account_id AND used.meter_id = s.meter_id
-                AND used.hour >= s.first AND used.hour < s.last
-            JOIN usage_account a ON a.id = s.account_id
-            LEFT JOIN usage_account_assignment o ON o.account_id = coalesce(a.payer_id, a.id)
-                AND tsrange(o.date_from, o.date_to) @> used.hour
-            LEFT JOIN res_partner p ON p.id = o.commercial_partner_id
-            GROUP BY 1, 2, 3
-            """,
-            *map(list, zip(*stretches, strict=True)),
-        )
-        return dict(map(self._conflict, self.env.execute_query(query)))
+        counted, conflicts = self._counted(stretches), {}
+        for position in sorted(counted, key=lambda position: counted[position][0]):
+            digest, values = self._conflict(stretches[position], counted[position][0])
+            conflicts.setdefault(digest, values)
+        return conflicts
 
-    def _conflict(self, row):
-        account_id, meter_id, kind, first, customer = row
-        account = self.env["usage.account"].browse(account_id)
-        meter = self.env["usage.meter"].browse(meter_id)
-        digest = exception_digest(account_id, meter_id, kind)
+    def _counted(self, stretches):
+        """Return {position: (when first, how many events)} of the stretches in which something was used.
+
+        Whole hours are read from the hourly usage, what cuts hours from the events.
+        """
+        aggregate = self.env["usage.aggregate"]
+        aggregate.flush_model()
+        hours, parts = [], []
+        meters = {each.meter_id: self.env["usage.meter"].browse(each.meter_id) for each in stretches}
+        definitions = {meter_id: meter._definitions() for meter_id, meter in meters.items()}
+        for position, (_customer_id, meter_id, _kind, span) in enumerate(stretches):
+            if whole := span.hours():
+                hours.append((Piece(position, meters[meter_id], span), *whole))
+            cuts = [cut for cut in span.parts() if cut[1] < datetime.max]  # nothing was used at the end of time
+            parts += [
+                (Piece(position, definition, span), *part)
+                for cut in cuts
+                for definition, *part in aggregate._parts_by_definition(definitions[meter_id], *cut)
+            ]
+        selects = [aggregate._sql_hours(hours)] if hours else []
+        for aggregation, rows in groupby(parts, key=lambda row: AGGREGATIONS[row[0].definition.aggregation]):
+            selects += aggregate._sql_events(aggregation, rows, aggregate._sql_is_counted())
+        if not selects:
+            return {}
+        query = SQL(
+            "SELECT key, min(at), sum(event_count)::bigint FROM (%s) used GROUP BY key",
+            SQL(" UNION ALL ").join(SQL("SELECT key, at, event_count FROM (%s) rows", each) for each in selects),
+        )
+        return {position: (first, events) for position, first, events in self.env.execute_query(query)}
+
+    def _conflict(self, stretch, first):
+        account = self.env["usage.account"].browse(stretch.span.account_id)
+        meter = self.env["usage.meter"].browse(stretch.meter_id)
+        customer = self.env["res.partner"].browse(stretch.customer_id).name
+        digest = exception_digest(*stretch.key)
         return digest, {
             "source_id": account.source_id.id,
             "company_id": account.company_id.id,
             "reason": REASON,
             "digest": digest,
-            "account_id": account_id,
+            "account_id": account.id,
             "event_type": meter.event_type,
-            "message": MESSAGES[kind] % {"meter": meter.name, "customer": customer, "first": first},
+            "message": MESSAGES[stretch.kind] % {"meter": meter.name, "customer": customer, "first": first},
         }
 
 
-def _conflicts(span, meter_id, claims):
-    """Yield the stretches of a span that are claimed not at all, more than once, or for an archived customer."""
+def _conflicts(span, claims):
+    """Yield (kind, span) of the parts of a span that are claimed not at all, more than once, or for an archived
+    customer."""
     at = span.start
     for start, end, archived in sorted(claims):
         if start > at:
-            yield from _stretch(span, meter_id, "outside", at, start)
+            yield "outside", span._replace(start=at, end=start)
         elif start < at and at > span.start:
-            yield from _stretch(span, meter_id, "contested", start, min(at, end))
+            yield "contested", span._replace(start=start, end=min(at, end))
         if archived:
-            yield from _stretch(span, meter_id, "archived", start, end)
+            yield "archived", span._replace(start=start, end=end)
         at = max(at, end)
     if at < span.end:
-        yield from _stretch(span, meter_id, "outside", at, span.end)
+        yield "outside", span._replace(start=at)
 
 
-def _stretch(span, meter_id, kind, start, end):
-    """Yield the whole hours of a stretch; what belongs to both sides of an hour is not told apart here."""
-    first = start if start == start.replace(minute=0, second=0) else start.replace(minute=0, second=0) + HOUR
-    last = end.replace(minute=0, second=0, microsecond=0)
-    if first < last:
-        yield Stretch(span.account_id, meter_id, kind, first, last)
+def _time_domain(span):
+    """Return the domain of events within a span; open ends are ``datetime.min`` and ``datetime.max``."""
+    bounds = (("time", ">=", span.start), span.start > datetime.min), (("time", "<", span.end), span.end < datetime.max)
+    return [condition for condition, is_bound in bounds if is_bound]

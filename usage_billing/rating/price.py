@@ -41,9 +41,9 @@ class Price:
         Decimal('2000')
         """
         included = ZERO
+        steps = [inner for step in self.steps for inner in getattr(step, "steps", (step,))]
         with localcontext(CONTEXT):
-            # In the unit that is sold; conversions come before it.
-            for step in reversed([inner for step in self.steps for inner in getattr(step, "steps", (step,))]):
+            for step in reversed(steps):  # what is included is in the unit that is sold
                 if isinstance(step, IncludedQuantity):
                     included = step.of(share)
                 elif isinstance(step, Conversion):

@@ -33,6 +33,36 @@ class TestContractConflict(UsageBillingCommon):
         self.check()
         self.assertEqual((conflict.state, conflict.resolution), ("resolved", "The contract covers the usage"))
 
+    def test_how_many_events_are_held(self):
+        """Two before the contract, one after it, three in it; the list shows the three that are held."""
+        self.subscription.date_end = "2025-03-15"
+        for at in (datetime(2024, 12, 1), datetime(2024, 12, 31, 23, 59), datetime(2025, 3, 16)):
+            self.use(1, at)
+        for day in (1, 2, 3):
+            self.use(1, datetime(2025, 2, day))
+        self.check()
+        conflict = self.conflicts()
+        self.assertEqual(conflict.held_event_count, 3)
+        held = self.env["usage.event"].search(conflict.action_view_events()["domain"])
+        self.assertEqual(sorted(held.mapped("time"))[::2], [datetime(2024, 12, 1), datetime(2025, 3, 16)])
+        self.assertEqual(len(held), 3)
+        self.subscription.write({"date_start": "2024-12-01", "date_end": False})
+        conflict.invalidate_recordset()
+        self.assertEqual(conflict.held_event_count, 0)
+
+    def test_parts_of_an_hour(self):
+        """In Kathmandu the contract begins at 18:15 UTC: of two events in that hour one is before it."""
+        self.subscription.tz = "Asia/Kathmandu"
+        self.use(1, datetime(2024, 12, 31, 18, 14, 59))
+        self.use(1, datetime(2024, 12, 31, 18, 15))
+        self.check()
+        conflict = self.conflicts()
+        self.assertEqual(conflict.held_event_count, 1)
+        self.assertIn("first at 2024-12-31 18:14:59 UTC", conflict.message)
+        self.subscription.date_start = "2024-12-31"
+        self.check()
+        self.assertFalse(self.conflicts())
+
     def test_usage_in_a_pause(self):
         self.use(1, datetime(2025, 3, 10, 5))
         pause = self.subscription._amend("pause", date(2025, 3, 10), until=date(2025, 3, 12))
