@@ -188,22 +188,24 @@ class UsageCreditGrant(models.Model):
     note = fields.Text(string="Reason")
 
     _amount_positive = models.Constraint(
-        "CHECK(amount > 0 OR kind = 'units' AND amount = 0)", "A credit pays something: enter an amount above zero."
+        "CHECK(amount > 0 OR kind = 'units' AND amount = 0)",
+        "Amount: a credit pays something. Enter an amount above zero.",
     )
     _units_positive = models.Constraint(
         "CHECK(kind = 'money' OR meter_id IS NOT NULL AND quantity > 0)",
-        "Credit in units covers units of a meter: choose the meter, and enter how many, above zero.",
+        "Meter, Units Granted: credit in units covers those of a meter. Choose the meter, and enter how many, above "
+        "zero.",
     )
     _never_below_zero = models.Constraint(
         "CHECK(balance >= 0 AND (units IS NULL OR units >= 0))", "A credit cannot pay more than is left of it."
     )
     _ends_after_start = models.Constraint(
         "CHECK(expires_at IS NULL OR expires_at > effective_at)",
-        "A credit cannot expire before it is valid: correct 'Expires At'.",
+        "Expires At: a credit cannot expire before it is valid. Choose a later day, or empty it.",
     )
     _rollover = models.Constraint(
         "CHECK(rollover >= 0 AND (rollover_quantity IS NULL OR rollover_quantity >= 0))",
-        "What rolls over cannot be negative: enter zero or more.",
+        "Rollover: what goes over into the next one cannot be negative. Enter zero or more.",
     )
     _customer = models.Index("(commercial_partner_id, company_id, currency_id) WHERE state = 'active'")
 
@@ -212,7 +214,10 @@ class UsageCreditGrant(models.Model):
         for grant in self:
             if (grant.rollover or grant.rollover_quantity) and not grant.recurrence:
                 raise ValidationError(
-                    self.env._("%s is granted once: nothing rolls over. Choose how often, or empty it.", grant.name)
+                    self.env._(
+                        "Rollover: %s is granted once, so that nothing rolls over. Choose how often, or empty it.",
+                        grant.name,
+                    )
                 )
 
     @api.depends("partner_id", "balance", "state", "entry_ids.amount")

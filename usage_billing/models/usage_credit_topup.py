@@ -70,9 +70,12 @@ class UsageCreditTopup(models.Model):
     prepared_by_id = fields.Many2one("res.users", readonly=True, copy=False, help="Who set up the rule.")
     approved_by_id = fields.Many2one("res.users", readonly=True, copy=False, tracking=True)
 
-    _positive = models.Constraint(
-        "CHECK(amount > 0 AND threshold >= 0 AND months_valid >= 0)",
-        "A top-up sells an amount above zero, below a threshold of zero or more: correct the amounts.",
+    _amount = models.Constraint("CHECK(amount > 0)", "Amount: a top-up sells something. Enter an amount above zero.")
+    _threshold = models.Constraint(
+        "CHECK(threshold >= 0)", "Threshold: a balance is never below zero. Enter an amount of zero or more."
+    )
+    _months_valid = models.Constraint(
+        "CHECK(months_valid >= 0)", "Months Valid: enter zero or more months; 0 for credit that never expires."
     )
 
     @api.depends("partner_id", "currency_id")

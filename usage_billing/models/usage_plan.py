@@ -1,4 +1,5 @@
 from odoo import api, fields, models
+from odoo.exceptions import UserError
 
 
 class UsagePlan(models.Model):
@@ -28,7 +29,7 @@ class UsagePlan(models.Model):
     note = fields.Html(string="Notes")
 
     _code_uniq = models.Constraint(
-        "UNIQUE(company_id, code)", "Another plan of this company has this code: choose another one."
+        "UNIQUE(company_id, code)", "Code: another plan of this company has it. Choose another one."
     )
 
     @api.depends("subscription_ids")
@@ -64,6 +65,31 @@ class UsagePlan(models.Model):
             if not (default or {}).get("code"):
                 vals.update(name=self.env._("%s (copy)", plan.name), code=f"{plan.code}-copy")
         return vals_list
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_only_unused(self):
+        """Keep plans that somebody is on, and prices that were approved."""
+        for plan in self:
+            used = plan.with_context(active_test=False)
+            if used.subscription_ids:
+                raise UserError(
+                    self.env._(
+                        "Plan: %(plan)s has subscriptions, such as %(subscription)s. Archive the plan instead of "
+                        "deleting it: then nobody new subscribes to it.",
+                        plan=plan.name,
+                        subscription=used.subscription_ids[0].name,
+                    )
+                )
+            approved = used.price_ids.filtered(lambda price: price.state != "draft")
+            if approved:
+                raise UserError(
+                    self.env._(
+                        "Prices: %(plan)s has approved prices, such as that of %(price)s. Archive the plan instead of "
+                        "deleting it, or take their approval back first.",
+                        plan=plan.name,
+                        price=approved[0]._subject(),
+                    )
+                )
 
     def action_view_subscriptions(self):
         """The subscriptions to this plan."""

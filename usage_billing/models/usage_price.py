@@ -115,7 +115,7 @@ class UsagePrice(models.Model):
 
     _validity = models.Constraint(
         "CHECK(date_end IS NULL OR date_start IS NULL OR date_end >= date_start)",
-        "A price cannot end before it starts: correct 'Valid Until'.",
+        "Valid Until: a price cannot end before it starts. Choose a later day, or empty it.",
     )
 
     # -- what it is a price of ----------------------------------------------------------------
@@ -151,6 +151,21 @@ class UsagePrice(models.Model):
             if not price.meter_id and price._root().model != "recurring":
                 raise ValidationError(
                     self.env._("%s: choose the meter whose quantities are priced.", price.product_id.name)
+                )
+
+    @api.constrains("partner_id")
+    def _check_partner(self):
+        """Refuse a contact: subscriptions are those of its company."""
+        for price in self.filtered("partner_id"):
+            customer = price.partner_id.commercial_partner_id
+            if customer != price.partner_id:
+                raise ValidationError(
+                    self.env._(
+                        "Only For: %(contact)s is a contact of %(customer)s, and prices are agreed on with companies. "
+                        "Choose %(customer)s.",
+                        contact=price.partner_id.name,
+                        customer=customer.name,
+                    )
                 )
 
     def copy_data(self, default=None):

@@ -8,7 +8,7 @@ from odoo.addons.base.models.res_partner import _tz_get
 from .. import rating
 from ..fields import Exact
 from ..numbers import exact, format_amount, format_number
-from ..terms import EVENTS, MODELS, STEPS, WHOLE, Need, label_of
+from ..terms import EVENTS, MODELS, STEPS, WHOLE, Need, check, label_of, say
 from .usage_price import WHOLE_WRITTEN
 from .usage_price_discount import DISCOUNT_FIELDS
 from .usage_price_tier import TIER_FIELDS
@@ -466,13 +466,16 @@ class UsagePrice(models.Model):
         for price in self._roots():
             try:
                 rating.parse_price(price._definition())
+                check(price)
             except rating.PriceError as error:
                 raise ValidationError(
                     self.env._(
-                        "Price of %(meter)s. %(where)s: %(problem)s",
+                        "Price of %(meter)s. %(where)s: %(field)s: %(problem)s. Remedy: %(remedy)s.",
                         meter=price._subject(),
                         where=label_of(price, error.field),
-                        problem=error,
+                        field=error.field,
+                        problem=error.problem,
+                        remedy=say(price, error.remedy),
                     )
                 ) from error
             price._check_need()

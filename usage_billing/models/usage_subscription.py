@@ -176,6 +176,10 @@ class UsageSubscription(models.Model):
     _anchor_day = models.Constraint(
         "CHECK(anchor_day BETWEEN 1 AND 31)", "Anchor Day: a month has the days 1 to 31. Enter one of them."
     )
+    _date_start = models.Constraint(
+        "CHECK(date_start >= '2000-01-01')",
+        "Start: there is a statement for each period since then. Enter a day from the year 2000 on.",
+    )
     _date_order = models.Constraint(
         "CHECK(date_end IS NULL OR date_end >= date_start)",
         "End: a subscription cannot end before it starts. Choose a later day, or empty it.",
@@ -247,6 +251,25 @@ class UsageSubscription(models.Model):
             subscription: accounts.browse(dict.fromkeys(span.account_id for span in spans))
             for subscription, spans in self._spans().items()
         }
+
+    @api.constrains("account_filter_ids", "partner_id")
+    def _check_account_filter(self):
+        """Refuse accounts that never were the customer's: nothing of them would be billed."""
+        for subscription in self.filtered("account_filter_ids"):
+            customer = subscription.commercial_partner_id
+            for account in subscription.account_filter_ids:
+                owners = (
+                    account.commercial_partner_id | (account.payer_id or account).assignment_ids.commercial_partner_id
+                )
+                if customer not in owners:
+                    raise ValidationError(
+                        self.env._(
+                            "Only These Accounts: %(account)s is no account of %(customer)s. Remove it, or assign it "
+                            "to the customer first.",
+                            account=account.display_name,
+                            customer=customer.name,
+                        )
+                    )
 
     def _spans(self):
         """Return {subscription: the spans of time of accounts whose usage it bills}, with one query.

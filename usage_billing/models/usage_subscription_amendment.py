@@ -206,7 +206,7 @@ class UsageSubscription(models.Model):
         "CHECK(term_months >= 0)", "Contract Term: a term is a number of months. Enter 0 for none."
     )
     _renewal = models.Constraint(
-        "CHECK(NOT renews OR term_months > 0)",
+        "CHECK(renews IS NOT TRUE OR coalesce(term_months, 0) > 0)",
         "Renews by Itself: a contract without a term has nothing to renew. Enter the term in months.",
     )
 

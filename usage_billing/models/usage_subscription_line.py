@@ -6,6 +6,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.tools.misc import format_date
 
+from .. import rating
 from ..fields import Exact
 from ..numbers import exact, exact_text
 from ..rating.periods import local_date, local_midnight
@@ -74,10 +75,13 @@ class UsageSubscriptionLine(models.Model):
 
     _date_order = models.Constraint(
         "CHECK(date_to IS NULL OR date_from IS NULL OR date_to >= date_from)",
-        "A line cannot end before it starts: correct 'Until'.",
+        "Until: a line cannot end before it starts. Choose a later day, or empty it.",
     )
 
     _quantity = models.Constraint("CHECK(quantity >= 0)", "Quantity: a line has 0 units or more. Enter another number.")
+    _included_quantity = models.Constraint(
+        "CHECK(included_quantity >= 0)", "Included Quantity: 0 units or more are included. Enter another number."
+    )
 
     @api.depends("price_id")
     def _compute_included_quantity(self):
@@ -183,6 +187,38 @@ class UsageSubscriptionLine(models.Model):
         return {"period": local_date(period[0], self.subscription_id.tz).isoformat()}
 
     # -- one usage, one bill ----------------------------------------------------------------
+
+    @api.constrains("date_to")
+    def _check_date_to(self):
+        """Refuse a line that ends before there is a contract."""
+        for line in self.filtered("date_to"):
+            start = line.subscription_id.date_start
+            if line.date_to < start:
+                raise ValidationError(
+                    self.env._(
+                        "Until: the line of %(meter)s ends before the subscription starts, on %(day)s. Choose a later "
+                        "day, or remove the line.",
+                        meter=line.price_id._subject(),
+                        day=format_date(self.env, start),
+                    )
+                )
+
+    @api.constrains("included_quantity", "price_id")
+    def _check_included_quantity(self):
+        """Refuse included units where the price counts none."""
+        own = self.filtered(lambda line: line.included_quantity not in (0, line.price_id.included_quantity))
+        for line in own.filtered(lambda line: line.included_quantity > 0):
+            try:
+                rating.parse_price(line._definition())
+            except rating.PriceError as error:
+                raise ValidationError(
+                    self.env._(
+                        "Included Quantity: the price of %(meter)s (%(price)s) counts no units that could be included. "
+                        "Enter 0.",
+                        meter=line.price_id._subject(),
+                        price=line.price_id.description,
+                    )
+                ) from error
 
     @api.constrains("subscription_id", "price_id")
     def _check_plan(self):

@@ -6,9 +6,10 @@ definition, says it in words, and names the shape in which it needs usage.
 """
 
 from .base import EVENTS, HOURS, TOTAL, Need
-from .labels import label_of
+from .labels import label_of, say
+from .mistakes import check
 from .models import MODELS
 from .models.capacity import WHOLE
 from .steps import STEPS
 
-__all__ = ["EVENTS", "HOURS", "MODELS", "STEPS", "TOTAL", "WHOLE", "Need", "label_of"]
+__all__ = ["EVENTS", "HOURS", "MODELS", "STEPS", "TOTAL", "WHOLE", "Need", "check", "label_of", "say"]

@@ -30,6 +30,9 @@ NAMES = {
     "mode": "quantity_rounding",
     "percent": "percent",
 }
+OF_THE_ONE_BEFORE = ("amount", "quantity")
+#: A name of the core inside a sentence.
+NAME = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
 STEP = re.compile(r"(\w+)(?:\[(\d+)\])?")
 
 
@@ -38,13 +41,26 @@ def label_of(price, path: str) -> str:
     record, words = price, []
     for name, number in STEP.findall(path):
         field = record._fields.get(_field_name(record, name))
-        if field is None:
+        # Of 'flat_fee.amount' the first word says it all.
+        if field is None or (words and record._name == "usage.price" and name in OF_THE_ONE_BEFORE):
             continue
         words.append(field._description_string(price.env))
         if number:
             words.append(price.env._("line %s", int(number) + 1))
         record = price.env[field.comodel_name] if field.comodel_name else record
     return price.env._(", ").join(words)
+
+
+def say(price, sentence: str) -> str:
+    """Return a remedy of the core in the words of the screen: "say in 'Above the Last Tier' what …"."""
+    records = price, price.env["usage.price.tier"]
+
+    def label(found):
+        names = ((record, NAMES.get(found[0], found[0])) for record in records)
+        fields = [record._fields[name] for record, name in names if name in record._fields]
+        return f"'{fields[0]._description_string(price.env)}'" if fields else found[0]
+
+    return NAME.sub(label, sentence).replace("null", "0")
 
 
 def _field_name(record, name):

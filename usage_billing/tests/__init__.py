@@ -33,6 +33,7 @@ from . import (
     test_reconciliation,
     test_retention,
     test_separation,
+    test_set_up_errors,
     test_settings,
     test_side_by_side,
     test_simulation,

@@ -1,5 +1,6 @@
 from psycopg2 import IntegrityError
 
+from odoo.exceptions import UserError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
@@ -56,8 +57,17 @@ class TestPlan(UsageBillingCommon):
         self.assertEqual(self.env[action["res_model"]].search(action["domain"]), self.subscription)
 
     def test_a_plan_in_use_is_not_deleted(self):
-        with mute_logger("odoo.sql_db"), self.assertRaises(IntegrityError), self.env.cr.savepoint():
+        with self.assertRaisesRegex(UserError, f"such as {self.subscription.name}. Archive the plan"):
             self.plan.unlink()
+
+    def test_approved_prices_are_not_deleted_with_their_plan(self):
+        plan = self._plan("gold")
+        price = self._price(plan_id=plan.id, unit_amount=1)
+        with self.assertRaisesRegex(UserError, "such as that of Tokens. Archive the plan"):
+            plan.unlink()
+        price.with_user(self.admin).action_reset_to_draft()
+        plan.unlink()
+        self.assertFalse(price.exists())
 
     def test_prices_take_company_and_currency_of_the_plan(self):
         self.assertEqual(self.price.company_id, self.company)

@@ -36,7 +36,10 @@ class Dimensional(ModelTerm):
         return need
 
     def words(self, price):
-        return price.env._("; ").join(self._part_words(price, part) for part in price.part_ids)
+        words = [self._part_words(price, part) for part in price.part_ids]
+        if price.part_ids and all(part.value_1 or part.value_2 or part.value_3 for part in price.part_ids):
+            words.append(price.env._("all others: no price, they block the statement"))
+        return price.env._("; ").join(words)
 
     def _part_words(self, price, part):
         values = [value for _name, value in price._dimension_pairs(part) if value]
