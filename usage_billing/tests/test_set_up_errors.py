@@ -182,7 +182,11 @@ class TestSetUpErrors(UsageBillingCommon):
         line = self.subscription.line_ids
         for do, values, regex in (
             (draft.write, {"currency_id": yen.id}, "Currency: .*Add prices in JPY"),
-            (draft.write, {"account_filter_ids": [Command.set(account.ids)]}, "Only These Accounts: globex.* no account of Acme"),
+            (
+                draft.write,
+                {"account_filter_ids": [Command.set(account.ids)]},
+                "Only These Accounts: .* no account of Acme",
+            ),
             (draft.write, {"partner_invoice_id": other.id}, "Invoice Address: .*Choose one of the customer's contacts"),
             (line.write, {"price_id": golden.id}, "another plan: choose a price of Standard"),
             (line.write, {"price_id": percentage.id, "included_quantity": 5}, "Included Quantity: .*Enter 0"),
