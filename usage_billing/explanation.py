@@ -264,12 +264,28 @@ class Explanation:
         words = f"{self._number(step['quantity'])} × {self._amount(step['unit_amount'])}{self._share(step)}"
         return self.env._("Fee"), words, self._amount(step["amount"])
 
+    def _row_plan_minimum(self, step):
+        words = self.env._(
+            "the plan costs at least %(minimum)s%(share)s, its other lines come to %(spent)s",
+            minimum=self._amount(step["minimum"]),
+            share=self._of_period(step),
+            spent=self._amount(step["spent"]),
+        )
+        return self.env._("Minimum of the Plan"), words, self._amount(step["amount"])
+
+    def _of_period(self, step):
+        """Return ' for 17/31 of the period' where only a part of it counts."""
+        return self.env._(" for %s of the period", step["share"]) if step.get("share") else ""
+
     def _row_paid_before(self, step):
         return (
             self.env._("Charged Before"),
             self.env._("in advance, on an earlier invoice"),
             self._amount(step["amount"]),
         )
+
+    def _row_billed(self, step):
+        return self.env._("Billed Before"), self.env._("on %s", step["invoice"]), self._amount(step["amount"])
 
     def _row_flat_fee(self, step):
         words = self.env._("once a period%s", self._share(step))

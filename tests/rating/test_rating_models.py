@@ -444,6 +444,22 @@ class TestOtherModels:
         assert [cost(arrears, **each) for each in where] == [0, 0, 10]
         assert [cost(advance, **each) for each in where] == [10, 0, 0]
 
+    def test_minimum_of_a_plan_stands_on_the_last_invoice(self):
+        price = {"model": "plan_minimum", "amount": "50"}
+        assert [cost(price, spent=spent, final=final) for spent, final in ((20, False), (20, True), (70, True))] == [
+            0,
+            30,
+            0,
+        ]
+        assert cost(price | {"prorate": ["amount"]}, spent="10", share=Share(1, 4)) == Decimal("2.5")
+
+    def test_minimum_of_a_plan_has_no_terms_of_its_own(self):
+        for field, value in (("minimum", "5"), ("included_quantity", "1"), ("flat_fee", {"amount": "1"})):
+            with pytest.raises(rating.PriceError, match=f"{field}: cannot be combined with"):
+                rating.parse_price({"model": "plan_minimum", "amount": "50", field: value})
+        with pytest.raises(rating.PriceError, match="amount: is -1 but cannot be negative"):
+            rating.parse_price({"model": "plan_minimum", "amount": "-1"})
+
     def test_three_decimals_and_none(self):
         bhd, jpy = rating.Currency("BHD", "0.001"), rating.Currency("JPY", "1")
         price = rating.parse_price(per_unit("0.1235"))
@@ -465,6 +481,7 @@ class TestOtherModels:
             "event_price",
             "cost_plus",
             "recurring",
+            "plan_minimum",
         }
 
     def test_currency_of_the_charge(self):

@@ -207,6 +207,21 @@ def by_parts(draw) -> dict:
     return price
 
 
+@given(st.one_of(by_parts(), PRICES), amounts_around(), st.lists(RECORDS, min_size=1, max_size=4), CURRENCIES)
+def test_what_is_left_of_a_period_makes_it_whole_to_the_cent(price, amounts, pieces, currency):
+    definition, so_far, billed = price | amounts, [], []
+    for number, records in enumerate(pieces):
+        so_far += records
+        usage = Usage.of(so_far, final=number == len(pieces) - 1)
+        charge = rating.less_billed(rate(definition, usage, currency), billed)
+        billed.append((str(number), charge.amount))
+        assert sum_of_steps(charge) == charge.unrounded
+    once = rate(definition, Usage.of(so_far), currency)
+    assert sum(amount for _, amount in billed) == once.amount
+    assert rating.whole_amount(charge.as_dict()) == once.amount
+    assert rating.whole_amount(charge.as_dict(), "unrounded") == once.unrounded
+
+
 @given(by_parts(), RECORDS, st.randoms(use_true_random=False))
 def test_the_order_of_records_does_not_matter(price, records, random):
     shuffled = records[:]

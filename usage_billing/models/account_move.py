@@ -55,7 +55,8 @@ class AccountMove(models.Model):
 
     def _check_usage_approved(self):
         """Raise when a customer invoice bills usage that is not approved, altered, or billed elsewhere."""
-        for move in self.filtered(lambda move: move.move_type in ("out_invoice", "out_receipt", "entry")):
+        billing = ("out_invoice", "out_receipt", "entry")
+        for move in self.filtered(lambda move: move.move_type in billing or move.usage_statement_id):
             # sudo: an accountant need not be a billing user; the check asks who they are, not their rights
             charges = move.sudo().line_ids.usage_charge_id
             for statement in charges.statement_id | move.sudo().usage_statement_id:

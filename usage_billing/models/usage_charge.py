@@ -45,7 +45,10 @@ class UsageCharge(models.Model):
         readonly=True, required=True, help="Instant at which the charged usage ends, not included (UTC)."
     )
     source_accounts = fields.Json(readonly=True, help="Ids of the accounts whose usage is charged.")
-    quantity = Exact(readonly=True, help="What was used, in units of the meter.")
+    quantity = Exact(
+        readonly=True,
+        help="What was used, in units of the meter; since the interim statement before, where there is one.",
+    )
     metered = fields.Char(readonly=True, help="What the meter counted, as exact text.")
     amount_unrounded = Exact(
         string="Unrounded",
@@ -185,9 +188,11 @@ class UsageCharge(models.Model):
 
         ``events`` is what all stored events come to, ``by_hour`` what the hourly usage says.
         """
-        charged = Decimal(self._metered())
+        charged, before = Decimal(self._metered()), self._metered_before()
         difference = self._amount_difference(invoiced, posted)
-        same = events == by_hour == charged and self.currency_id.is_zero(difference)
+        # What comes late to an interim statement is charged by the next one of its period.
+        is_counted = events == by_hour and (events == charged or bool(self.statement_id.interim_of_id))
+        same = is_counted and self.currency_id.is_zero(difference)
         return {
             "statement_id": self.statement_id.id,
             "charge_id": self.id,
@@ -198,9 +203,9 @@ class UsageCharge(models.Model):
             "product_id": self.product_id.id,
             "period_start": self.usage_start,
             "period_end": self.usage_end,
-            "quantity_events": events,
-            "quantity_aggregates": by_hour,
-            "quantity_charged": charged,
+            "quantity_events": events - before,
+            "quantity_aggregates": by_hour - before,
+            "quantity_charged": charged - before,
             "difference_quantity": events - charged,
             "amount_charged": self.amount,
             "amount_invoiced": invoiced,
@@ -209,6 +214,11 @@ class UsageCharge(models.Model):
             "state": "matched" if same else "different",
             "date": fields.Datetime.now(),
         }
+
+    def _metered_before(self):
+        """Return what the meter had counted when an earlier statement of the period charged it, as a Decimal."""
+        before = self.statement_id._charges_before(self._key(), {})
+        return Decimal(before[-1][1]["metered"] or 0) if before else Decimal(0)
 
     def _amount_difference(self, invoiced, posted):
         """Return what is missing in the ledger, or on the draft invoice, of this charge."""

@@ -54,8 +54,13 @@ class UsagePlan(models.Model):
             )
         )
         agreed = prices.filtered("partner_id")
+        has_minimum = "plan_minimum" in agreed.mapped("model")
         return prices.filtered(
-            lambda price: price.partner_id or not (price.meter_id and price.meter_id in agreed.meter_id)
+            lambda price: (
+                price.partner_id
+                or not (price.meter_id and price.meter_id in agreed.meter_id)
+                and not (has_minimum and price.model == "plan_minimum")
+            )
         )
 
     def copy_data(self, default=None):

@@ -13,6 +13,8 @@ from odoo.addons.usage_connector_base.guard import is_unlocked, unlocked
 IDENTITY = {"plan_id", "meter_id", "product_id", "currency_id", "partner_id", "date_start", "supersedes_id"}
 # In the context while the lines of a price are written one by one: the whole is checked at the end.
 WHOLE_WRITTEN = "usage_price_whole_written"
+# Pricing that needs no meter: what is due whatever was used.
+METERLESS = ("recurring", "plan_minimum")
 APPROVAL_FIELDS = {"state", "drafted_by_id", "approved_by_id", "approved_date"}
 
 
@@ -148,7 +150,15 @@ class UsagePrice(models.Model):
     @api.constrains("meter_id", "model", "fee_per_unit")
     def _check_meter(self):
         for price in self:
-            if not price.meter_id and price._root().model != "recurring":
+            if price.meter_id and price.model == "plan_minimum":
+                raise ValidationError(
+                    self.env._(
+                        "Meter: the minimum of a plan is for all its prices together, not for %s. Empty it, or choose "
+                        "another pricing: its page of fees has a minimum for one price.",
+                        price.meter_id.name,
+                    )
+                )
+            if not price.meter_id and price._root().model not in METERLESS:
                 raise ValidationError(
                     self.env._("%s: choose the meter whose quantities are priced.", price.product_id.name)
                 )

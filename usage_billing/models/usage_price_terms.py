@@ -9,7 +9,7 @@ from .. import rating
 from ..fields import Exact
 from ..numbers import exact, format_amount, format_number
 from ..terms import EVENTS, MODELS, STEPS, WHOLE, Need, check, label_of, say
-from .usage_price import WHOLE_WRITTEN
+from .usage_price import METERLESS, WHOLE_WRITTEN
 from .usage_price_discount import DISCOUNT_FIELDS
 from .usage_price_tier import TIER_FIELDS
 
@@ -167,6 +167,16 @@ class UsagePrice(models.Model):
         help="Before the period: a statement charges the fee of the next period, the first one that of its own, too.",
     )
 
+    # -- minimum of the plan ------------------------------------------------------------------
+
+    plan_minimum = Exact(
+        string="Minimum of the Plan",
+        min_display_digits=2,
+        tracking=True,
+        help="What all lines of a subscription that have prices of this plan cost together at least, fees included. "
+        "What lacks is charged as this product, on the last statement of the period.",
+    )
+
     # -- prices inside a price ----------------------------------------------------------------
 
     parent_id = fields.Many2one(
@@ -240,7 +250,8 @@ class UsagePrice(models.Model):
         required=True,
         default="cumulative",
         tracking=True,
-        help="Where a period is invoiced in parts: whether tiers and packages count on from part to part.",
+        help="Where a period is invoiced in parts: whether tiers and packages count on from part to part. Those of "
+        "prices that look at single hours, events or groups always do.",
     )
     tiers_at_price_change = fields.Selection(
         [("restart", "Begin anew"), ("continue", "Count on")],
@@ -426,6 +437,10 @@ class UsagePrice(models.Model):
     def _counts_from_day(self):
         """Say whether units count from the day they were added, in this price or a part of it."""
         return self.prorated or any(part._counts_from_day() for part in self.part_ids)
+
+    def _is_usage(self):
+        """Say whether usage is priced, which a period that runs may be billed for; not a fee of the period."""
+        return bool(self.meter_id) and self.model not in METERLESS
 
     def _root(self):
         """Return the price that this one is a part of, at the top; itself when of none."""

@@ -189,7 +189,7 @@ class UsagePrice(models.Model):
             limit=1,
         )
         if charge:
-            days.append(local_date(charge.usage_end, charge.statement_id.tz))
+            days.append(local_date(charge.usage_end - timedelta(seconds=1), charge.statement_id.tz) + DAY)
         return max(days, default=date.min)
 
     # -- the way back -------------------------------------------------------------------------

@@ -65,7 +65,7 @@ class UsageReconciliation(models.Model):
         required=True,
         index=True,
         help="Matched: events, hourly usage and charge have the same quantity, and the money is the same "
-        "as far as the statement has come.",
+        "as far as the statement has come. Usage that comes late to an interim statement is charged by the next one.",
     )
     date = fields.Datetime(
         string="Compared On", readonly=True, required=True, help="When the figures were compared (UTC)."

@@ -84,9 +84,20 @@ class UsageRetention(models.AbstractModel):
         statements = (
             self.env["usage.statement"]
             .sudo()
-            .search([("state", "=", SETTLED), ("period_start", "<=", last), ("period_end", ">", first)])
+            .search(
+                [
+                    *[("state", "=", SETTLED), ("interim_of_id", "=", False)],
+                    *[("period_start", "<=", last), ("period_end", ">", first)],
+                ]
+            )
         )
-        settled = statements.filtered(lambda statement: statement.reconciled_date and not statement.is_different)
+        # Events of a part of a period are needed until the statement of the whole period is settled.
+        settled = statements.filtered(
+            lambda statement: all(
+                each.state == SETTLED and each.reconciled_date and not each.is_different
+                for each in statement | statement.interim_ids
+            )
+        )
         spans = settled.subscription_id._spans()
         return [
             span

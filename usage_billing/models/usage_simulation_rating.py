@@ -131,9 +131,9 @@ class UsageSimulation(models.Model):
         priced = {line["price_id"]: self.env["usage.price"].sudo().browse(line["price_id"]) for line in lines}
         same = [line for line in lines if priced[line["price_id"]].meter_id == price.meter_id]
         if not price.meter_id:
-            same = [line for line in same if priced[line["price_id"]].fee_per_unit == price.fee_per_unit]
+            same = [line for line in same if _kind(priced[line["price_id"]]) == _kind(price)]
             product = [line for line in same if priced[line["price_id"]].product_id == price.product_id]
-            same = product or (same if price.fee_per_unit else [])
+            same = product or (same if price.fee_per_unit or price.model == "plan_minimum" else [])
         if price.meter_id or not price.fee_per_unit:
             same = _joined(same, price)
         return [self._priced(line, price) for line in same]
@@ -145,10 +145,8 @@ class UsageSimulation(models.Model):
         agreed = line.get("included_quantity", 0)
         is_own = bool(old) and old.model == price.model and agreed != old.included_quantity
         values.update(price_id=price.id, included_quantity=agreed if is_own else price.included_quantity)
-        if price.commitment_type and (old.commitment_type, old.currency_id) == (
-            price.commitment_type,
-            price.currency_id,
-        ):
+        is_promised = price.commitment_type or price.model == "plan_minimum"
+        if is_promised and _promise(old) == _promise(price):
             values["commitment_ids"] = line.get("commitment_ids", ())
         if values.get("counted_over", "period") != "period" and price._has_pieces():
             values["counted_over"] = "period"
@@ -228,3 +226,13 @@ def _joined(lines, price):
         else:
             joined.append(line)
     return joined
+
+
+def _kind(price):
+    """Return what tells apart prices that have no meter: fees, those for each unit, minimums of a plan."""
+    return price.model == "plan_minimum", price.fee_per_unit
+
+
+def _promise(price):
+    """Return what a line's own commitments are in: an amount or a quantity, a plan's minimum, in which currency."""
+    return price.commitment_type, price.model == "plan_minimum", price.currency_id

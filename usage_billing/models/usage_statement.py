@@ -116,8 +116,9 @@ class UsageStatement(models.Model):
         compute="_compute_can_approve", help="Whether you may approve: you are an approver and prepared nothing of it."
     )
 
+    # Interim statements begin with their period, too, and end within it.
     _period_uniq = models.Constraint(
-        "UNIQUE(subscription_id, period_start)", "A subscription has one statement for each period."
+        "UNIQUE(subscription_id, period_start, period_end)", "A subscription has one statement for each period."
     )
     _period_order = models.Constraint("CHECK(period_end > period_start)", "A period ends after it starts.")
 
@@ -149,6 +150,8 @@ class UsageStatement(models.Model):
             "move_id",
             "reconciled_date",
             "reconciliation_ids",
+            "interim_of_id",
+            "interim_ids",
         }
     )
 
@@ -171,6 +174,13 @@ class UsageStatement(models.Model):
     def _compute_period_label(self):
         for statement in self:
             statement.period_label = statement._days_label(statement.date_from, statement.date_to)
+
+    def _order_key(self):
+        """Return what statements are sorted by in the order of time.
+
+        One in memory has the number that it was made with for an id.
+        """
+        return self.period_start, self.period_end, self.id or self.id.ref
 
     def _days_label(self, first, last):
         """Return 'first – last' as dates in the reader's language."""

@@ -73,7 +73,7 @@ class UsageStatement(models.Model):
         if known and not line.meter_id:
             label = line._fee_label((self.period_start, self.period_end))
             with localcontext(CONTEXT):
-                return sum((_amount_at(result, label) for result in known), Decimal(0))
+                return sum((amount_at(result, label) for result in known), Decimal(0))
         # Without figures the statement before is still to charge the fee, as it is by now.
         before = line._window(*line.subscription_id._period(index - 1)) if index else None
         return None if before else Decimal(0)
@@ -85,6 +85,6 @@ class UsageStatement(models.Model):
         return previous.charge_ids.filtered(lambda charge: charge.subscription_line_id == line).mapped("result")
 
 
-def _amount_at(result, label):
+def amount_at(result, label):
     """Return what the steps of one part of a result add up to."""
     return sum((Decimal(step["amount"]) for step in result["explanation"] if step.get("part") == label), Decimal(0))

@@ -58,7 +58,7 @@ class UsageStatement(models.Model):
                 ("currency_id", "in", currency.ids) if currency else (1, "=", 1),
                 ("state", "not in", BILLED),
             ],
-            order="period_start, id",
+            order="period_start, period_end, id",
         )
         return found.filtered(lambda statement: not statement._standing_entries())
 
@@ -74,7 +74,7 @@ class UsageStatement(models.Model):
             return {}
         unbilled = self._unbilled(self.commercial_partner_id, self.company_id, self.currency_id)
         own = self._origin
-        older = unbilled.filtered(lambda other: (other.period_start, other.id) < (own.period_start, own.id))
+        older = unbilled.filtered(lambda other: other._order_key() < own._order_key())
         return (older | own)._credit_shares(grants)[own]
 
     def _credit_shares(self, grants):

@@ -42,6 +42,7 @@ class UsageStatement(models.Model):
     def action_invoice(self):
         """Make a draft invoice for each approved statement; its charges name their lines.
 
+        One below zero becomes a credit note.
         A statement of zero charges is closed as ``posted`` without an invoice: its approval said
         that nothing is due. Raises ``UserError`` when an invoice line would not come out at its
         charge, for instance because the product's tax is included in prices.
@@ -75,7 +76,7 @@ class UsageStatement(models.Model):
         partner = self.partner_id
         statement = self.with_context(lang=partner.lang or self.env.lang)
         vals = {
-            "move_type": "out_invoice",
+            "move_type": "out_refund" if self._gives_back() else "out_invoice",
             **self.subscription_id._invoice_vals(),
             "currency_id": self.currency_id.id,
             "company_id": self.company_id.id,
@@ -96,11 +97,15 @@ class UsageStatement(models.Model):
             "product_id": charge.product_id.id,
             "name": self._invoice_line_text(charge),
             "quantity": 1,
-            "price_unit": charge.amount,
+            "price_unit": -charge.amount if self._gives_back() else charge.amount,
             "discount": 0,
             "usage_charge_id": charge.id,
             **self.subscription_id._invoice_line_vals(),
         }
+
+    def _gives_back(self):
+        """Say whether a statement is below zero, because corrections took back what was charged before."""
+        return self.currency_id.compare_amounts(self.amount_untaxed, 0) < 0
 
     def _invoice_line_text(self, charge):
         """Return what the customer reads: product, usage, days and price."""
@@ -134,7 +139,8 @@ class UsageStatement(models.Model):
             )
         for charge in self.charge_ids:
             line = charge.move_line_id
-            if line.move_id != move or self.currency_id.compare_amounts(line.price_subtotal, charge.amount):
+            billed = -move.direction_sign * line.price_subtotal
+            if line.move_id != move or self.currency_id.compare_amounts(billed, charge.amount):
                 raise UserError(
                     self.env._(
                         "%(charge)s was approved at %(amount)s before tax, but its invoice line amounts to "
@@ -142,7 +148,7 @@ class UsageStatement(models.Model):
                         "use one that is not.",
                         charge=charge.display_name,
                         amount=self.currency_id.format(charge.amount),
-                        line=self.currency_id.format(line.price_subtotal),
+                        line=self.currency_id.format(billed),
                     )
                 )
 

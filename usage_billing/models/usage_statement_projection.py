@@ -15,7 +15,6 @@ from odoo import api, fields, models
 from odoo.addons.usage_connector_base.guard import unlocked
 
 from .. import rating
-from ..numbers import exact
 from ..rating.decimals import CONTEXT, quotient
 from .usage_statement_rating import Blocked
 
@@ -59,7 +58,7 @@ class UsageStatement(models.Model):
                 vals_list = statement._all_charge_vals(items, pool)
             except (Blocked, rating.RatingError):
                 continue  # as it was when it could be told
-            statement.amount_so_far = sum(vals["amount"] for vals in vals_list)
+            statement.amount_so_far = float(sum((statement._whole(vals, {}) for vals in vals_list), Decimal(0)))
             statement.amount_expected = float(statement._project(items, vals_list, pool, {}, now))
 
     def _project(self, items, vals_list, pool, calculated, at):
@@ -75,9 +74,10 @@ class UsageStatement(models.Model):
             (billed, window, quantity if records else _times(quantity, factor), records)
             for (billed, window, quantity, records), factor in zip(items, factors, strict=True)
         ]
-        so_far = [exact(vals["amount"]) for vals in vals_list]
+        so_far = [self._whole(vals, calculated) for vals in vals_list]
         try:
-            expected = [exact(vals["amount"]) for vals in self._all_charge_vals(scaled, pool.trial(), calculated)]
+            vals_list = self._all_charge_vals(scaled, pool.trial(), calculated)
+            expected = [self._whole(vals, calculated) for vals in vals_list]
         except rating.RatingError:  # such as a quantity above the last tier
             expected = so_far
         grown = [

@@ -61,12 +61,12 @@ class UsageStatement(models.Model):
         calculated, projected, contested = {}, {}, statements._contested()
         pool, measured = statements._unit_pool(), statements._measured()
         # In the order of time: later ones look at what earlier ones charged, and take what credit they leave.
-        for statement in statements.sorted(lambda statement: (statement.period_start, statement.id)):
+        for statement in statements.sorted(lambda statement: statement._order_key()):
             items = measured[statement]
             with statement._blocking():
                 statement._check_contract(contested)
                 calculated[statement] = statement._all_charge_vals(items, pool, calculated)
-                if statement.period_end > at:
+                if statement.period_end > at and not statement.interim_of_id:
                     projected[statement] = statement._project(items, calculated[statement], pool, calculated, at)
         self._store_charges(calculated, at)
         self._set_projected(projected)
@@ -130,7 +130,7 @@ class UsageStatement(models.Model):
         :param pool: ``UnitPool`` of credit in units
         :param dict calculated: values of the charges by statement, of earlier periods in this run
         """
-        covered = pool.cover(self, items, calculated)
+        covered = pool.cover(self, items, calculated or {})
         return [
             self._charge_vals(billed, window, quantity, records, before, covered.get(billed), calculated)
             for (billed, window, quantity, records), before in self._with_prior(items)
@@ -157,8 +157,9 @@ class UsageStatement(models.Model):
         line, price, terms = billed
         self._check_billed(price)
         definition = self._core_definition(billed)
-        if units or self._has_covered(line, calculated or {}):
-            definition["credit_quantity"] = rating.text(CONTEXT.create_decimal(sum((units or {}).values())))
+        covered = self._units_covered(billed, units, calculated or {})
+        if covered or self._has_covered(billed, calculated or {}):
+            definition["credit_quantity"] = rating.text(covered)
         usage = terms.usage(line._units(quantity), records, prior)
         charge = self._charge(billed, rating.parse_price(definition), usage, calculated or {})
         return {
@@ -182,6 +183,10 @@ class UsageStatement(models.Model):
             "fingerprint": charge.fingerprint(),
             "credit_units": {str(key): rating.text(value) for key, value in units.items()} if units else None,
         }
+
+    def _units_covered(self, billed, units, calculated):
+        """Return how many units of what is billed are covered by credit, as a Decimal."""
+        return CONTEXT.create_decimal(sum((units or {}).values()))
 
     def _core_definition(self, billed):
         """Return the price of what is billed as the rating core reads it, as promised when its allowance began."""

@@ -48,7 +48,7 @@ class UnitPool:
         """Take units for a statement.
 
         :param items: list of (Billed, Window, quantity, records)
-        :param dict calculated: values of the charges by statement, of earlier periods in this run
+        :param dict calculated: values of the charges by statement, of earlier ones in this run
         :return: {Billed: {grant id: Decimal}} of the units that are covered
         """
         if not self._units:
@@ -81,12 +81,7 @@ class UnitPool:
 
 
 def _comes_before(other, statement):
-    return other.state not in RATEABLE or _rank(other) < _rank(statement)
-
-
-def _rank(statement):
-    """Return what orders statements; one in memory has the number it was made with for an id."""
-    return statement.period_start, statement.id or statement.id.ref
+    return other.state not in RATEABLE or other._order_key() < statement._order_key()
 
 
 def _added(shares):
@@ -151,16 +146,21 @@ class UsageStatement(models.Model):
         return {int(key): units for key, units in shares.items()}
 
     def _units_by_part(self, item, prior, grants, calculated):
-        """Return [(instant, units)] that a price would charge, cut where a grant begins or expires."""
+        """Return [(instant, units)] that a price would charge, cut where a grant begins or expires.
+
+        Units that credit covered on earlier statements of the period are left out.
+        """
         billed = item[0]
         start, end = billed.terms.start, billed.terms.end
         edges = {at for grant in grants for at in (grant.effective_at, grant.expires_at) if at}
         cuts = sorted(at for at in edges if start < at < end)
+        before = self._units_before(billed, calculated or {})
         reached = []
         for at in cuts:
             clipped = [part for part in self._measured(at)[self] if part[0] == billed]
-            reached += [self._billable(billed, part[2], part[3], prior, calculated) for part in clipped]
-        return by_part([start, *cuts], [*reached, self._billable(billed, item[2], item[3], prior, calculated)])
+            reached += [self._billable(billed, part[2], part[3], prior, calculated) - before for part in clipped]
+        whole = self._billable(billed, item[2], item[3], prior, calculated)
+        return by_part([start, *cuts], [*reached, whole - before])
 
     def _billable(self, billed, quantity, records, prior, calculated):
         """Return how many units a price would charge without credit: those that are left after what it includes."""

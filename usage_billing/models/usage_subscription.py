@@ -337,7 +337,7 @@ class UsageSubscription(models.Model):
         if not self._billed_at(at):
             return self.env["usage.statement"]
         start, _end = self._period(self._period_index(at))
-        domain = [("subscription_id", "=", self.id), ("period_start", "=", start)]
+        domain = [("subscription_id", "=", self.id), ("period_start", "=", start), ("interim_of_id", "=", False)]
         found = self.env["usage.statement"].search(domain)
         return found or self._create_statements([self._statement_vals(self._period_index(at))])
 
@@ -359,7 +359,7 @@ class UsageSubscription(models.Model):
 
     def _known_periods(self, until):
         """Return {subscription: starts of its periods that have a statement}."""
-        domain = [("subscription_id", "in", self.ids), ("period_start", "<=", until)]
+        domain = [("subscription_id", "in", self.ids), ("period_start", "<=", until), ("interim_of_id", "=", False)]
         return dict(self.env["usage.statement"]._read_group(domain, ["subscription_id"], ["period_start:array_agg"]))
 
     def _missing_periods(self, known, until):
@@ -406,7 +406,8 @@ class UsageSubscription(models.Model):
         """Bring the statements of these subscriptions up to date.
 
         Periods without a statement get one; those that have ended are rated, the running ones
-        get live figures. What cannot be rated is blocked with its reason, and stops nothing else.
+        get live figures, and an interim statement where they cost as much as a threshold says. What
+        cannot be rated is blocked with its reason, and stops nothing else.
 
         :param datetime at: naive UTC; periods that begin later are left alone. Now when absent
             or in the future
@@ -423,8 +424,9 @@ class UsageSubscription(models.Model):
                 ("period_start", "<=", at),
             ]
         )
-        statements._rate(min(rate_until or at, at))
-        return statements
+        rate_until = min(rate_until or at, at)
+        statements._rate(rate_until)
+        return statements | statements._draw_interims(at, rate_until)
 
     @api.model
     def _cron_prepare_statements(self):

@@ -66,11 +66,12 @@ class UsageSubscriptionCommitment(models.Model):
     @api.constrains("line_id")
     def _check_line(self):
         for commitment in self:
-            if not commitment.line_id.price_id.commitment_type:
+            price = commitment.line_id.price_id
+            if not price.commitment_type and price.model != "plan_minimum":
                 raise ValidationError(
                     self.env._(
                         "Line: the price of %s has no commitment. Choose another line, or a price with one.",
-                        commitment.line_id.price_id._subject(),
+                        price._subject(),
                     )
                 )
 
@@ -114,6 +115,8 @@ class UsageSubscriptionLine(models.Model):
         if promised and "commitment" in definition:
             [kind] = {"amount", "quantity"} & definition["commitment"].keys()
             definition["commitment"] = {**definition["commitment"], kind: exact_text(promised.value)}
+        if promised and definition["model"] == "plan_minimum":
+            definition["amount"] = exact_text(promised.value)
         return definition
 
     def _counting_period(self, at):
@@ -173,32 +176,36 @@ class UsageStatement(models.Model):
         line, whole = billed.line, billed.line._counting_period(self.period_start)
         window = line._window(*whole) or (self.period_start, self.period_start)
         results = self._earlier_results(line, calculated)
-        charged = sum((Decimal(result["unrounded"]) for result in results), Decimal(0))
+        charged = sum((rating.whole_amount(result, "unrounded") for result in results), Decimal(0))
         counted = replace(
             usage,
             billed_quantity=sum((Decimal(result["quantity"]) for result in results), Decimal(0)),
             billed_amount=charged,
-            billed_discount=sum(map(_discount, results), Decimal(0)),
-            billed_credit=sum(map(_covered, results), Decimal(0)),
+            billed_discount=sum(map(discount_of, results), Decimal(0)),
+            billed_credit=sum(map(covered_by, results), Decimal(0)),
             first=not results,
-            final=window[1] <= self.period_end,
+            final=usage.final and window[1] <= self.period_end,
             share=line._share_counted(billed, whole),
         )
         return counted, charged
 
+    def _earlier_counted(self, line):
+        """Return the earlier statements of the year or contract that a line counts over."""
+        begin = line._counting_period(self.period_start)[0]
+        return self.subscription_id.statement_ids.filtered(
+            lambda other: begin <= other.period_start < self.period_start and not other.interim_of_id
+        )
+
     def _earlier_results(self, line, calculated):
         """Return the results of a line on earlier statements of what it counts over."""
-        begin = line._counting_period(self.period_start)[0]
-        earlier = self.subscription_id.statement_ids.filtered(
-            lambda other: begin <= other.period_start < self.period_start
-        )
+        earlier = self._earlier_counted(line)
         return [result for other in earlier for result in self._fee_results(line, other, calculated)]
 
-    def _has_covered(self, line, calculated):
+    def _has_covered(self, billed, calculated):
         """Say whether credit in units covered what earlier statements of a contract year or contract counted."""
-        if line.counted_over == PERIOD:
+        if billed.line.counted_over == PERIOD:
             return False
-        return any(map(_covered, self._earlier_results(line, calculated)))
+        return any(map(covered_by, self._earlier_results(billed.line, calculated)))
 
     def _charge_counted(self, billed, price, usage, calculated, currency):
         """Return the charge of a line that counts over more than the statement's period."""
@@ -212,12 +219,12 @@ class UsageStatement(models.Model):
         return rating.rate_together(price, [(label, fee)], currency, [(label, charged)] if charged else [])
 
 
-def _discount(result):
+def discount_of(result):
     """Return the discounts in money that a charge gave."""
     steps = [step for step in result["explanation"] if step["step"] == "discount" and "discount" in step]
     return -sum((Decimal(step["amount"]) for step in steps), Decimal(0))
 
 
-def _covered(result):
+def covered_by(result):
     """Return the units of a charge that credit covered."""
     return sum((Decimal(step["used"]) for step in result["explanation"] if step["step"] == "credit"), Decimal(0))

@@ -20,6 +20,26 @@ class Billed(NamedTuple):
     price: models.BaseModel
     terms: Terms
 
+    def is_usage(self):
+        """Say whether it is what a meter counts that is billed, not a fee."""
+        return self.price._is_usage()
+
+    def begins_anew(self):
+        """Say whether tiers, packages or rounded quantities begin anew on every statement of a period.
+
+        Those of prices that look below the total never do: what is late would belong to no statement.
+        """
+        price = self.price
+        rounds_anew = price.quantity_rounding and price.quantity_split == "independent"
+        if not (rounds_anew or price.split == "independent") or self.line.counted_over != "period":
+            return False
+        need = self.terms.need()
+        return not (need.pieces or need.dimensions)
+
+    def key(self):
+        """Return what tells charges of a statement apart: ids of the line and of the version of its price."""
+        return self.line.id, self.price.id
+
 
 class UsageSubscriptionLine(models.Model):
     _name = "usage.subscription.line"

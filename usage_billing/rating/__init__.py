@@ -20,7 +20,7 @@ from .periods import moment, period_bounds, period_index
 from .price import Price, parse_price, rate, rate_together
 from .proration import change, day_share, second_share
 from .recurrence import periods_due
-from .threshold import interim_invoices
+from .threshold import interim_invoices, less_billed, passes_threshold, whole_amount
 from .values import Charge, Currency, Record, Share, Usage
 from .versions import rate_versions, sort_late
 
@@ -44,9 +44,11 @@ __all__ = [
     "delta",
     "draw",
     "interim_invoices",
+    "less_billed",
     "moment",
     "ongoing_balance",
     "parse_price",
+    "passes_threshold",
     "pay",
     "period_bounds",
     "period_index",
@@ -64,4 +66,5 @@ __all__ = [
     "to_decimal",
     "true_up",
     "weighted_sum",
+    "whole_amount",
 ]

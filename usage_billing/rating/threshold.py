@@ -1,10 +1,11 @@
 """Threshold billing: an invoice inside the period whenever the spend passes a threshold."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 
-from .decimals import CONTEXT, ZERO, to_decimal
+from .decimals import CONTEXT, ZERO, text, to_decimal
+from .values import Charge
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +49,51 @@ def _above(spend: Decimal, pending: list[Decimal], step: Decimal | None) -> list
         return above
     passed = (spend - pending[-1]) // step + 1
     return [pending[-1] + passed * step]
+
+
+def passes_threshold(
+    billed: Decimal, spend: Decimal, thresholds: Iterable[Decimal], every: Decimal | None = None
+) -> bool:
+    """Say whether a period's spend calls for an invoice, of which some was ``billed`` before.
+
+    >>> [passes_threshold(220, spend, [200, 500]) for spend in (499, 500)]
+    [False, True]
+    """
+    return any(each.position for each in interim_invoices([billed, spend], thresholds, every))
+
+
+def less_billed(charge: Charge, billed: Iterable[tuple[str, Decimal]]) -> Charge:
+    """Return what is left of a period's charge so far once earlier invoices billed a part of it.
+
+    ``billed`` are (name of the invoice, amount as it was billed). The period is rounded as a
+    whole before they are taken off, so its invoices add up to the period billed at once.
+
+    >>> from rating import Currency, Usage, parse_price, rate
+    >>> price = parse_price({"model": "per_unit", "unit_amount": "0.005"})
+    >>> first, whole = (rate(price, Usage(quantity=n), Currency("USD")) for n in (1, 2))
+    >>> rest = less_billed(whole, [("INV/1", first.amount)])
+    >>> first.amount, rest.amount, rest.steps("billed")
+    (Decimal('0.01'), Decimal('0.00'), [{'step': 'billed', 'invoice': 'INV/1', 'amount': '-0.01'}])
+    """
+    with localcontext(CONTEXT):
+        off = [(name, to_decimal(amount)) for name, amount in billed]
+        taken = sum((amount for _, amount in off), ZERO)
+        unrounded, amount = charge.unrounded - taken, charge.amount - taken
+        *steps, rounded = charge.explanation
+        steps += [{"step": "billed", "invoice": name, "amount": text(-each)} for name, each in off]
+        steps.append({**rounded, "unrounded": text(unrounded), "amount": format(amount, "f")})
+        lines = (*charge.line_amounts, *(-each for _, each in off))
+        return replace(charge, unrounded=unrounded, amount=amount, explanation=steps, line_amounts=lines)
+
+
+def whole_amount(result: dict, amount: str = "amount") -> Decimal:
+    """Return what a charge comes to with what earlier invoices of its period billed of it.
+
+    ``result`` is :meth:`Charge.as_dict`; ``amount`` says which one: ``amount`` or ``unrounded``.
+
+    >>> whole_amount({"amount": "3.00", "explanation": [{"step": "billed", "amount": "-2"}]})
+    Decimal('5.00')
+    """
+    with localcontext(CONTEXT):
+        billed = [to_decimal(step["amount"]) for step in result["explanation"] if step["step"] == "billed"]
+        return to_decimal(result[amount]) - sum(billed, ZERO)

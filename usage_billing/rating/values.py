@@ -100,6 +100,8 @@ class Usage:
     billed_credit: Decimal = ZERO
     #: Units used in this period under an earlier version of the price.
     prior_quantity: Decimal = ZERO
+    #: What the other prices of the plan cost in the period, for what a plan costs at least.
+    spent: Decimal = ZERO
     #: This is the first, the last invoice of the period.
     first: bool = True
     final: bool = True
@@ -123,6 +125,8 @@ class Usage:
             set_decimals(self, "quantity")
         if self.billed_quantity is not ZERO or self.billed_amount is not ZERO:
             set_decimals(self, "billed_quantity", "billed_amount", "billed_discount", "billed_credit")
+        if self.spent is not ZERO:
+            set_decimals(self, "spent")
         if self.prior_quantity is not ZERO or self.prorated_quantity is not None:
             set_decimals(self, "prior_quantity", "prorated_quantity")
 

@@ -67,5 +67,5 @@ def _field_name(record, name):
     if record._name == "usage.price.discount":
         return "value"
     if name == "amount" and record._name == "usage.price":
-        return "fee_amount"
+        return "plan_minimum" if record.model == "plan_minimum" else "fee_amount"
     return NAMES.get(name, name)

@@ -26,6 +26,7 @@ RIGHTS = {
         "approver": READ,
         "admin": ALL,
     },
+    "usage.threshold": {"viewer": READ, "operator": READ, "preparer": ALL, "approver": READ, "admin": ALL},
     "usage.statement": {"viewer": READ, "operator": READ, "preparer": "rw", "approver": "rw", "admin": READ},
     "usage.statement.approval": {"viewer": READ, "operator": READ, "preparer": "rc", "approver": "rc", "admin": READ},
     "usage.charge": {"viewer": READ, "operator": READ, "preparer": ALL, "approver": "rw", "admin": READ},

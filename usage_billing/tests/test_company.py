@@ -44,6 +44,7 @@ class TestCompany(UsageBillingCommon):
         self.env["usage.credit.topup"].create(
             {"partner_id": self.customer.id, "threshold": 5, "amount": 50, "product_id": self.product.id}
         )
+        self.env["usage.threshold"].create({"plan_id": self.plan.id, "amount": 1_000_000})
         self.env["usage.simulation"].create(
             {"plan_id": self.plan.id, "date_from": "2025-03-01", "date_to": "2025-03-31"}
         ).action_run()

@@ -155,7 +155,7 @@ class UsageSignal(models.Model):
     @api.depends("subscription_id", "period_start")
     def _compute_statement_id(self):
         domain = Domain("subscription_id", "in", self.subscription_id.ids)
-        domain &= Domain("period_start", "in", self.mapped("period_start"))
+        domain &= Domain("period_start", "in", self.mapped("period_start")) & Domain("interim_of_id", "=", False)
         statements = self.env["usage.statement"].search(domain)
         by_period = {(statement.subscription_id, statement.period_start): statement for statement in statements}
         for signal in self:

@@ -15,6 +15,7 @@ from .graduated_percentage import GraduatedPercentage
 from .package import Package
 from .per_unit import PerUnit
 from .percentage import Percentage
+from .plan_minimum import PlanMinimum
 from .recurring import Recurring
 from .time_of_day import TimeOfDay
 from .volume import Volume
@@ -36,5 +37,6 @@ MODELS = {
         EventPrice,
         CostPlus,
         Recurring,
+        PlanMinimum,
     )
 }

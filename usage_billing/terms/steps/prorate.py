@@ -17,6 +17,8 @@ class Prorate(StepTerm):
         named = [core for core, (asked, there) in PRORATED.items() if price[asked] and price[there]]
         if price.model == "recurring" and price.prorate_fee:
             named.append("amount")
+        if price.model == "plan_minimum" and price.prorate_minimum:
+            named.append("amount")
         return {"prorate": named} if named else {}
 
 
