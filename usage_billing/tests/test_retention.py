@@ -1,5 +1,6 @@
 from datetime import datetime
 
+from odoo.fields import Command
 from odoo.tests import tagged
 from odoo.tools import SQL
 
@@ -60,6 +61,24 @@ class TestRetention(UsageInvoicingCommon):
         statement._reconcile()
         self.assertTrue(statement.is_different)
         self.assertIn(statement.name, self.blockers())
+
+    def test_a_part_of_a_period_that_is_billed(self):
+        """Events of an interim statement are needed until the whole period is settled."""
+        self.plan.threshold_ids = [Command.create({"amount": 1})]
+        self.use_in_march()
+        self.subscription._prepare_statements(datetime(2025, 3, 20))
+        march = self.statement()
+        for method, person in (
+            ("action_submit", self.preparer),
+            ("action_approve", self.approver),
+            ("action_invoice", self.approver),
+            ("action_post", self.approver),
+        ):
+            getattr(march.interim_ids.with_user(person), method)()
+        self.assertIn(march.name, self.blockers())
+        self.advance(march, "posted")
+        (march | march.interim_ids)._reconcile()
+        self.assertEqual(self.blockers(), "")
 
     def test_period_without_a_statement(self):
         self.use_in_march()
