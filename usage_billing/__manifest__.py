@@ -32,5 +32,8 @@
         "views/res_config_settings_views.xml",
         "views/usage_billing_menus.xml",
     ],
+    "assets": {
+        "web.assets_backend": ["usage_billing/static/src/**/*"],
+    },
     "installable": True,
 }
