@@ -52,6 +52,8 @@ class Case:
     price: dict
     payments: tuple[str, ...]
     words: str
+    #: Minimum and maximum as the form shows them, with the decimals of the currency.
+    caps: tuple[str, str]
     explained: tuple[str, ...]
     unrounded: str
     amount: str
@@ -64,6 +66,7 @@ CASES = (
         {"percent": "2.9", "fixed_amount": "10", "minimum_per_event": "50", "maximum_per_event": "1000"},
         ("12000", "1000", "12345", "80000", "33333"),
         "2.9% of the amount plus 10 JPY an event, at least 50 JPY an event, at most 1,000 JPY an event",
+        ("50", "1,000"),
         (
             "events: 5 (138,678 JPY); free: 1 (12,000 JPY)",
             "at the minimum of 50 JPY: 1; at the maximum of 1,000 JPY: 1",
@@ -78,6 +81,7 @@ CASES = (
         {"percent": "1.75", "fixed_amount": "0.025", "minimum_per_event": "0.1", "maximum_per_event": "2.5"},
         ("5.000", "2.500", "47.315", "300.125", "19.999"),
         "1.75% of the amount plus 0.025 BHD an event, at least 0.100 BHD an event, at most 2.500 BHD an event",
+        ("0.100", "2.500"),
         (
             "events: 5 (374.939 BHD); free: 1 (5.000 BHD)",
             "at the minimum of 0.100 BHD: 1; at the maximum of 2.500 BHD: 1",
@@ -133,6 +137,8 @@ def set_up_plan(walk, product):
         form.save()
         walk.look(f"payments price {case.currency}")
         assert f"{case.words}, the first event free" in form.field("description").inner_text()
+        caps = [form.field(f"{bound}_per_event").locator("input").input_value() for bound in ("minimum", "maximum")]
+        assert tuple(caps) == case.caps
 
 
 def approve(walk, product):

@@ -109,8 +109,7 @@ class UsageCreditGrant(models.Model):
         copy=False,
         help="Units that are left: granted, less what statements used, expired or was taken back.",
     )
-    live_units = fields.Float(
-        digits=0,
+    live_units = Exact(
         compute="_compute_live_units",
         help="Units that will be left once the usage so far that is not billed yet is covered.",
     )

@@ -81,7 +81,8 @@ class UsageCreditTopup(models.Model):
     @api.depends("partner_id", "currency_id")
     def _compute_display_name(self):
         for rule in self:
-            rule.display_name = self.env._("Top-up of %s", rule.partner_id.display_name)
+            partner = rule.partner_id
+            rule.display_name = self.env._("Top-up of %s", partner.display_name) if partner else self.env._("New")
 
     @api.model_create_multi
     def create(self, vals_list):
