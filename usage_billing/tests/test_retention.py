@@ -66,6 +66,7 @@ class TestRetention(UsageInvoicingCommon):
         """Events of an interim statement are needed until the whole period is settled."""
         self.plan.threshold_ids = [Command.create({"amount": 1})]
         self.use_in_march()
+        self.use_in_march(5, at=datetime(2025, 3, 25))
         self.subscription._prepare_statements(datetime(2025, 3, 20))
         march = self.statement()
         for method, person in (
