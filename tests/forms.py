@@ -36,9 +36,14 @@ class Form:
         if control.evaluate("node => node.tagName") == "SELECT":
             control.select_option(label=label)
         else:
+            menu = self.page.locator(".o_select_menu_item")
             control.click()
-            control.fill(label)  # of a long list only the beginning is shown
-            self.page.locator(".o_select_menu_item").get_by_text(label, exact=True).first.click()
+            menu.first.wait_for()
+            if not menu.get_by_text(label, exact=True).count():
+                control.fill(label)  # of a long list only the beginning is shown
+            menu.get_by_text(label, exact=True).first.click()
+            expect(menu).to_have_count(0)
+            self.walk.settle()
 
     def type_date(self, name, day):
         """Enter a date as a person types it."""
