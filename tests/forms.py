@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+from contextlib import suppress
+
+from playwright.sync_api import TimeoutError, expect
+
+ATTEMPTS = 4
+AT_ONCE = 3_000  # milliseconds in which a menu opens
 
 
 class Form:
@@ -37,13 +42,17 @@ class Form:
             control.select_option(label=label)
         else:
             menu = self.page.locator(".o_select_menu_item")
-            control.click()
-            menu.first.wait_for()
-            if not menu.get_by_text(label, exact=True).count():
+            for _attempt in range(ATTEMPTS):  # a form that comes back from the server closes a menu
+                self.walk.settle()
+                control.click()
                 control.fill(label)  # of a long list only the beginning is shown
-            menu.get_by_text(label, exact=True).first.click()
-            expect(menu).to_have_count(0)
-            self.walk.settle()
+                with suppress(TimeoutError):
+                    menu.get_by_text(label, exact=True).first.click(timeout=AT_ONCE)
+                    expect(menu).to_have_count(0)
+                    self.walk.settle()
+                    if control.input_value() == label:
+                        return
+            raise AssertionError(f"{name}: {label} cannot be chosen")
 
     def type_date(self, name, day):
         """Enter a date as a person types it."""
