@@ -53,7 +53,11 @@ class UsageStatement(models.Model):
         "res.partner", string="Customer", readonly=True, required=True, index=True, ondelete="restrict"
     )
     commercial_partner_id = fields.Many2one(
-        related="partner_id.commercial_partner_id", string="Company of the Customer", store=True, index=True
+        related="partner_id.commercial_partner_id",
+        string="Company of the Customer",
+        store=True,
+        precompute=True,
+        index=True,
     )
     company_id = fields.Many2one("res.company", readonly=True, required=True, index=True)
     currency_id = fields.Many2one(
@@ -104,6 +108,7 @@ class UsageStatement(models.Model):
         string="Amount",
         compute="_compute_amount_untaxed",
         store=True,
+        precompute=True,
         help="Sum of the charges, before tax.",
     )
     explanation_html = fields.Html(

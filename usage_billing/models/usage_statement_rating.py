@@ -209,7 +209,10 @@ class UsageStatement(models.Model):
         Subscriptions refuse that; contacts that come to belong to one company make it so later.
         """
         lines = self.subscription_id.line_ids.filtered("meter_id")
-        rivals = lines._active_on_same_usage().grouped(lambda line: line._usage_key())
+        active = lines._active_on_same_usage()
+        if len({line._usage_key() for line in lines | active}) == len(lines | active):
+            return {}  # as it should be: each usage has one line
+        rivals = active.grouped(lambda line: line._usage_key())
         contested = {}
         for statement in self:
             period = statement.period_start, statement.period_end

@@ -113,6 +113,7 @@ def anniversary_day(start: date, interval: str) -> int:
     return start.isoweekday() if interval == "week" else start.day
 
 
+@lru_cache(maxsize=4096)
 def period_bounds(anchor: date, anchor_day: int, interval: str, tz: str, n: int) -> tuple[datetime, datetime]:
     """Return [start, end) of period ``n`` as naive UTC datetimes.
 
@@ -148,6 +149,7 @@ def _guess(anchor: date, interval: str, day: date) -> int:
     return (day - anchor).days // DAYS[interval]
 
 
+@lru_cache(maxsize=4096)
 def period_index(anchor: date, anchor_day: int, interval: str, tz: str, at: datetime) -> int:
     """Return the number of the one period that contains ``at`` (naive UTC).
 

@@ -1,6 +1,7 @@
 """Prices: parsed once from their definition, applied any number of times."""
 
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 
@@ -16,6 +17,9 @@ from .work import Work
 
 #: Round the sum of the lines, or each line.
 ROUNDING = ("total", "lines")
+#: So many definitions are remembered, see :func:`parse_price`.
+MOST_KNOWN = 4096
+_known: dict[str, "Price"] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ def _money(records: tuple[Record, ...]) -> tuple[Record, ...]:
 
 
 def parse_price(definition: dict) -> Price:
-    """Return the price a definition describes.
+    """Return the price a definition describes; the same one for the same text, which is parsed once.
 
     Raises ``PriceError``, which names the field and the remedy, for what cannot be rated.
 
@@ -88,8 +92,15 @@ def parse_price(definition: dict) -> Price:
     rating.errors.PriceError: unit_amount: is missing. \
 Remedy: write a number as text, such as "0.50".
     """
-    with localcontext(CONTEXT):
-        return parse_fields(Fields(definition, parse_price=parse_fields))
+    key = repr(definition)
+    price = _known.get(key)
+    if price is None:
+        with localcontext(CONTEXT):
+            price = parse_fields(Fields(deepcopy(definition), parse_price=parse_fields))
+        if len(_known) >= MOST_KNOWN:
+            _known.clear()
+        _known[key] = price
+    return price
 
 
 def parse_fields(fields: Fields) -> Price:
