@@ -8,6 +8,7 @@ from odoo.addons.base.models.res_partner import _tz_get
 from .. import rating
 from ..fields import Exact
 from ..numbers import exact, format_amount, format_number
+from ..remember import remembered
 from ..terms import EVENTS, MODELS, STEPS, WHOLE, Need, check, label_of, say
 from .usage_price import METERLESS, WHOLE_WRITTEN
 from .usage_price_discount import DISCOUNT_FIELDS
@@ -413,6 +414,7 @@ class UsagePrice(models.Model):
         self.ensure_one()
         return {"version": str(self.id), **self._nested_definition(tz)}
 
+    @remembered
     def _nested_definition(self, tz):
         """Return the definition without what only the whole of a price has."""
         definition = {"model": self.model, **MODELS[self.model].definition(self, tz)}
@@ -420,6 +422,7 @@ class UsagePrice(models.Model):
             definition.update(step.definition(self, tz))
         return definition
 
+    @remembered
     def _need(self, tz="UTC"):
         """Return the shape (:class:`~..terms.Need`) in which usage must be read for this price."""
         need = MODELS[self.model].need(self, tz)
@@ -434,6 +437,7 @@ class UsagePrice(models.Model):
         need = self._need()
         return bool(need.pieces or need.dimensions or self._counts_from_day())
 
+    @remembered
     def _counts_from_day(self):
         """Say whether units count from the day they were added, in this price or a part of it."""
         return self.prorated or any(part._counts_from_day() for part in self.part_ids)

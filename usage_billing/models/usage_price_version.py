@@ -12,6 +12,7 @@ from odoo.tools.misc import format_date
 from odoo.addons.usage_connector_base.guard import unlocked
 
 from ..rating.periods import local_date
+from ..remember import remembered
 from .usage_statement import RATEABLE
 
 DAY = timedelta(days=1)
@@ -84,6 +85,7 @@ class UsagePrice(models.Model):
         approved = self._all_versions().filtered(lambda price: price.state == "approved")
         return approved.sorted(lambda price: (price.date_start or date.min, price.id)) or self
 
+    @remembered
     def _validity(self):
         """Return [(version, first day, last day)] of the approved versions; None has no end."""
         if self.id and self.env.context.get(ALONE) == self.id:

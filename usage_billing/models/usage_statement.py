@@ -273,6 +273,7 @@ class UsageStatement(models.Model):
         vals_list = [
             {
                 "statement_id": statement.id,
+                "company_id": statement.company_id.id,
                 "action": action,
                 "user_id": self.env.uid,
                 "amount": statement.amount_untaxed,

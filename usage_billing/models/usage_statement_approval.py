@@ -11,7 +11,7 @@ class UsageStatementApproval(models.Model):
     _rec_name = "action"
 
     statement_id = fields.Many2one("usage.statement", required=True, readonly=True, index=True, ondelete="restrict")
-    company_id = fields.Many2one(related="statement_id.company_id", store=True, index=True, precompute=True)
+    company_id = fields.Many2one("res.company", required=True, readonly=True, index=True)
     currency_id = fields.Many2one(related="statement_id.currency_id")
     action = fields.Selection(
         [

@@ -16,6 +16,7 @@ from odoo.addons.usage_connector_base.guard import unlocked
 from .. import rating
 from ..rating.decimals import CONTEXT
 from ..rating.periods import local_date
+from ..remember import remembering
 from .usage_statement import PREPARER, RATEABLE
 
 _logger = logging.getLogger(__name__)
@@ -58,18 +59,27 @@ class UsageStatement(models.Model):
         on. Statements that another transaction holds are left to it.
         """
         statements = self.try_lock_for_update().filtered(lambda statement: statement.state in RATEABLE)
-        calculated, projected, contested = {}, {}, statements._contested()
-        pool, measured = statements._unit_pool(), statements._measured()
+        with remembering(self.env):
+            calculated, projected = statements._calculated(at)
+        self._store_charges(calculated, at)
+        self._set_projected(projected)
+
+    def _calculated(self, at):
+        """Return what statements come to: {statement: values of its charges}, {running one: what is expected of it}.
+
+        Those that cannot be rated are blocked, and in neither.
+        """
+        calculated, projected, contested = {}, {}, self._contested()
+        pool, measured = self._unit_pool(), self._measured()
         # In the order of time: later ones look at what earlier ones charged, and take what credit they leave.
-        for statement in statements.sorted(lambda statement: statement._order_key()):
+        for statement in self.sorted(lambda statement: statement._order_key()):
             items = measured[statement]
             with statement._blocking():
                 statement._check_contract(contested)
                 calculated[statement] = statement._all_charge_vals(items, pool, calculated)
                 if statement.period_end > at and not statement.interim_of_id:
                     projected[statement] = statement._project(items, calculated[statement], pool, calculated, at)
-        self._store_charges(calculated, at)
-        self._set_projected(projected)
+        return calculated, projected
 
     def _measured(self, until=datetime.max):
         """Return {statement: [(billed line, Window, quantity, records)]} of what was used.
@@ -210,7 +220,7 @@ class UsageStatement(models.Model):
         """
         lines = self.subscription_id.line_ids.filtered("meter_id")
         active = lines._active_on_same_usage()
-        if len({line._usage_key() for line in lines | active}) == len(lines | active):
+        if all(len(found) == 1 for found in (lines | active).grouped(lambda line: line._usage_key()).values()):
             return {}  # as it should be: each usage has one line
         rivals = active.grouped(lambda line: line._usage_key())
         contested = {}

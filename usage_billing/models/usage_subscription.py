@@ -390,10 +390,12 @@ class UsageSubscription(models.Model):
 
     def _create_statements(self, vals_list):
         # sudo: a statement follows from the subscription and the calendar; it is an empty sheet
-        # that nobody needs a right of their own to open, and nobody may make by hand.
+        # that nobody needs a right of their own to open, and nobody may make by hand. For the same
+        # reason nobody is told of it, or follows it, for having been there.
+        quiet = self.env["usage.statement"].sudo().with_context(mail_create_nolog=True, mail_create_nosubscribe=True)
         try:
             with self.env.cr.savepoint():
-                statements = unlocked(self.env["usage.statement"].sudo()).create(vals_list)
+                statements = unlocked(quiet).create(vals_list)
         except UniqueViolation as error:
             # Someone else opened the period since our transaction began, which therefore cannot
             # see it: start over.

@@ -162,11 +162,13 @@ class UsageAggregate(models.Model):
         )
 
     def _sql_hours(self, rows):
+        """Rows of whole hours, in the order in which they are put together, so that nothing is sorted for it."""
         return SQL(
             """
             SELECT s.key, s.account_id, s.span_start, s.span_end, dimensions, hour AS at,
                 hour + interval '1 hour' AS until, %s
-            FROM %s JOIN usage_aggregate a ON a.account_id = s.account_id AND a.meter_id = s.meter_id
+            FROM (SELECT * FROM %s ORDER BY key, account_id) s
+                JOIN usage_aggregate a ON a.account_id = s.account_id AND a.meter_id = s.meter_id
                 AND a.hour >= s.first AND a.hour < s.last
             """,
             NAMES,
