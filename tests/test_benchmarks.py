@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from benchmarks import _faults, _measure, _registry
+from benchmarks import _faults, _measure, _registry, rating_run
 
 NOW = datetime.datetime(2026, 5, 4, 10, 0)
 
@@ -45,6 +45,32 @@ class TestResult:
         row = result.row("name")
         assert list(row)[:5] == ["name", "value", "unit", "floor", "ratio"]
         assert row["ratio"] == pytest.approx(result.value / result.floor, abs=0.001)
+
+
+class TestRatingRun:
+    """What rounds of the rating run come to."""
+
+    @staticmethod
+    def result(main=0.125, old=0.11):
+        times = {"floor": [0.2, 0.1, 0.1], "main": [0.2, main, main], "young": [0.2, 0.1, 0.1], "old": [0.1, old, old]}
+        return rating_run.result(times)
+
+    def test_the_row(self):
+        row = self.result().row("rating_run")
+        assert {name: row[name] for name in ("value", "floor", "ratio", "holds")} == {
+            "value": 800,
+            "floor": 1000,
+            "ratio": 0.8,
+            "holds": True,
+        }
+        assert (row["ratio_lowest"], row["ratio_highest"], row["rounds"]) == (0.8, 1, 3)
+        assert (row["ms_with_1_month"], row["ms_with_36_months"], row["history"]) == (4, 4.4, 1.1)
+
+    def test_too_slow_beside_the_floor(self):
+        assert not self.result(main=0.15).holds
+
+    def test_slower_with_history(self):
+        assert not self.result(old=0.12).holds
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(0, 1), (50, 50), (99, 99), (100, 100)])

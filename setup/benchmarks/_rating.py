@@ -1,14 +1,16 @@
 """What `rating_run` does inside Odoo: subscriptions with and without history, the real run, and its floor.
 
 Both make the same statements and charges of one month, in one transaction, as a billing preparer: the run by the
-button that prepares statements; the floor with one bulk `create` of each, of values copied from what a run made.
-What a round made is deleted before the next one.
+button that prepares statements, which also writes its steps to their log; the floor with one bulk `create` of each,
+of values copied from what a run made, with the note that `create` leaves in the chatter. What a round made is
+deleted before the next one.
 """
 
 from __future__ import annotations
 
 import time
 from datetime import date
+from functools import partial
 
 from dateutil.relativedelta import relativedelta
 
@@ -20,6 +22,7 @@ from odoo.addons.usage_connector_base.guard import unlocked
 
 MONTH = date(2025, 3, 1)  # the one that is rated in every round
 LAST_DAY = MONTH + relativedelta(months=1, days=-1)
+OF_MONTH = [("period_start", ">=", MONTH)]
 METERS = ("input", "output", "storage")
 TIERS = ((1e6, 1.5), (1e7, 1.2), (0, 0.9))
 ADMINISTRATOR = "usage_connector_base.group_usage_admin"
@@ -35,10 +38,7 @@ def set_up(env, groups: dict[str, tuple[int, int]]) -> None:
     :param groups: by name, how many subscriptions, and how many months of usage with the rated one
     """
     one, two, _preparer = env["res.users"].create(
-        [
-            {"name": name, "login": name, "group_ids": [Command.link(env.ref(group).id)]}
-            for name, group in USERS.items()
-        ]
+        [{"name": name, "login": name, "group_ids": [Command.link(env.ref(group).id)]} for name, group in USERS.items()]
     )
     source = env["usage.source"].with_user(one).create({"name": "Bench", "code": "bench"})
     source.with_user(two).action_approve()
@@ -121,6 +121,20 @@ def _use(env) -> None:
 # -- rounds ---------------------------------------------------------------------------------------
 
 
+def rounds(env, groups: list[str], count: int) -> dict[str, list[float]]:
+    """Seconds of each round: of the floor, which makes what the run makes of the first group, and of the groups."""
+    rate(env, groups[0])
+    values = made(env)
+    delete(env)
+    works = {"floor": lambda: create(env, *values), **{name: partial(rate, env, name) for name in groups}}
+    times = {name: [] for name in works}
+    for _ in range(count):
+        for name, work in works.items():
+            times[name].append(work())
+            delete(env)
+    return times
+
+
 def rate(env, group: str) -> float:
     """Prepare the statements of a group; return how many seconds it took."""
     env = _as_preparer(env)
@@ -128,12 +142,16 @@ def rate(env, group: str) -> float:
     wizard = env["usage.statement.prepare"].create(
         {"date": LAST_DAY, "subscription_ids": [Command.set(subscriptions.ids)]}
     )
-    return _timed(env, wizard.action_prepare)
+    seconds = _timed(env, wizard.action_prepare)
+    statements = env["usage.statement"].search([("subscription_id", "in", subscriptions.ids), *OF_MONTH])
+    if set(statements.mapped(lambda x: (x.state, len(x.charge_ids)))) != {("rated", len(METERS))}:
+        raise RuntimeError(f"Not all was rated: {statements.mapped('blocked_reason')[:3]}")
+    return seconds
 
 
 def made(env) -> tuple[list[dict], list[tuple[int, dict]]]:
     """Return the values of the statements that a run made, and of the charges with the place of their statement."""
-    statements = env["usage.statement"].search([("period_start", ">=", MONTH)], order="id")
+    statements = env["usage.statement"].search(OF_MONTH, order="id")
     place = {statement.id: number for number, statement in enumerate(statements)}
     charges = statements.charge_ids.sorted("id")
     return (
@@ -180,7 +198,7 @@ def _timed(env, work) -> float:
 def delete(env) -> None:
     """Take away what a round made, and its traces."""
     env.invalidate_all()
-    ids = env["usage.statement"].search([("period_start", ">=", MONTH)]).ids
+    ids = env["usage.statement"].search(OF_MONTH).ids
     for table, condition in (
         ("usage_charge", SQL("statement_id = ANY(%s)", ids)),
         ("usage_statement_approval", SQL("statement_id = ANY(%s)", ids)),
