@@ -64,7 +64,7 @@ class TestRatingRun:
             "holds": True,
         }
         assert (row["ratio_lowest"], row["ratio_highest"], row["rounds"]) == (0.8, 1, 3)
-        assert (row["ms_with_1_month"], row["ms_with_36_months"], row["history"]) == (4, 4.4, 1.1)
+        assert (row["ms_with_1_month"], row["ms_with_36_months"], row["history"]) == (5, 5.5, 1.1)
 
     def test_too_slow_beside_the_floor(self):
         assert not self.result(main=0.15).holds

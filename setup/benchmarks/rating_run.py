@@ -18,7 +18,7 @@ ABOUT = "subscriptions of 3 meters rated; floor: bulk create of the same stateme
 DATABASE = "usage_bench_rating_run"
 # By name of the group: how many subscriptions, and how many months of hourly usage and statements each has.
 # As many as the scheduled job takes at once; and few with a history, beside as few without.
-GROUPS = {"main": (100, 1), "young": (25, 1), "old": (25, 36)}
+GROUPS = {"main": (100, 1), "young": (20, 1), "old": (20, 36)}
 ROUNDS = 9
 RATIO = 0.7
 MOST_WITH_HISTORY = 1.15  # times what it takes without: noise

@@ -200,8 +200,10 @@ class UsageStatement(models.Model):
 
     def _core_definition(self, billed):
         """Return the price of what is billed as the rating core reads it, as promised when its allowance began."""
-        line = billed.line
-        return line._definition(billed.price, local_date(line._counting_period(self.period_start)[0], self.tz))
+        line, day = billed.line, None
+        if line.commitment_ids:
+            day = local_date(line._counting_period(self.period_start)[0], self.tz)
+        return line._definition(billed.price, day)
 
     def _charge(self, billed, price, usage, calculated):
         """Return the ``rating.Charge`` of a usage, a fee in advance for the periods that are due."""

@@ -303,7 +303,7 @@ class UsageSubscriptionLine(models.Model):
                 )
 
     def _usage_key(self):
-        return self.subscription_id.commercial_partner_id, self.meter_id, self.company_id
+        return self.subscription_id.commercial_partner_id.id, self.meter_id.id, self.company_id.id
 
     def _active_on_same_usage(self):
         """Return all active lines on the meters and customers of these lines, themselves included."""
