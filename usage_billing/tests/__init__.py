@@ -33,6 +33,7 @@ from . import (
     test_projection,
     test_rating,
     test_reconciliation,
+    test_remember,
     test_retention,
     test_separation,
     test_set_up_errors,
