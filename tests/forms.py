@@ -42,15 +42,19 @@ class Form:
             control.select_option(label=label)
         else:
             menu = self.page.locator(".o_select_menu_item")
+            item = menu.get_by_text(label, exact=True)
             for _attempt in range(ATTEMPTS):  # a form that comes back from the server closes a menu
                 self.walk.settle()
                 control.click()
-                control.fill(label)  # of a long list only the beginning is shown
                 with suppress(TimeoutError):
-                    menu.get_by_text(label, exact=True).first.click(timeout=AT_ONCE)
-                    expect(menu).to_have_count(0)
+                    menu.first.wait_for(timeout=AT_ONCE)
+                    if not item.count():  # of a long list only the beginning is shown
+                        control.fill(label)
+                        item.first.wait_for(timeout=AT_ONCE)
+                        self.page.wait_for_timeout(500)  # what is typed is looked for a moment later
+                    item.first.click(timeout=AT_ONCE)
                     self.walk.settle()
-                    if control.input_value() == label:
+                    if not menu.count() and control.input_value() == label:
                         return
             raise AssertionError(f"{name}: {label} cannot be chosen")
 
