@@ -371,7 +371,8 @@ class UsageSubscription(models.Model):
         periods = range(self._period_index(last_moment) + 1)
         if len(periods) == len(known):
             return []
-        return [n for n in periods if self._period(n)[0] not in known]
+        calendar = self._calendar()  # once: there may be years of periods
+        return [n for n in periods if rating.period_bounds(*calendar, n)[0] not in known]
 
     def _statement_vals(self, n):
         """Return the values of the statement of period ``n``."""
