@@ -25,6 +25,7 @@ LAST_DAY = MONTH + relativedelta(months=1, days=-1)
 OF_MONTH = [("period_start", ">=", MONTH)]
 METERS = ("input", "output", "storage")
 TIERS = ((1e6, 1.5), (1e7, 1.2), (0, 0.9))
+NOT_COPIED = {*MAGIC_COLUMNS, "name", "statement_id"}  # given by create; of the statement that is made, too
 ADMINISTRATOR = "usage_connector_base.group_usage_admin"
 USERS = {"one": ADMINISTRATOR, "two": ADMINISTRATOR, "preparer": "usage_billing.group_billing_preparer"}
 
@@ -161,20 +162,21 @@ def made(env) -> tuple[list[dict], list[tuple[int, dict]]]:
 
 
 def _values(record) -> dict:
-    """The values with which `create` makes the same record: of all fields that follow from no other."""
+    """The values with which `create` makes the same record: of all fields that follow from no others."""
     return {
         name: field.convert_to_write(record[name], record)
         for name, field in record._fields.items()
-        if field.store and field.column_type and not field.compute and name not in (*MAGIC_COLUMNS, "name")
+        if field.store and field.column_type and not field.compute and name not in NOT_COPIED
     }
 
 
 def create(env, statement_vals: list[dict], charge_vals: list[tuple[int, dict]]) -> float:
     """Create the same statements and charges in bulk; return how many seconds it took."""
     env = _as_preparer(env)
+    own_vals = [dict(vals) for vals in statement_vals]  # they are numbered in place
 
     def work():
-        statements = unlocked(env["usage.statement"].sudo()).create(statement_vals)
+        statements = unlocked(env["usage.statement"].sudo()).create(own_vals)
         vals_list = [{**vals, "statement_id": statements[place].id} for place, vals in charge_vals]
         unlocked(env["usage.charge"]).create(vals_list)
 
