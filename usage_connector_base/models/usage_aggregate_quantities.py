@@ -322,6 +322,7 @@ class UsageAggregate(models.Model):
                     SELECT s.key, s.account_id, s.span_start, s.span_end, e.time, e.id,
                         %(dimensions)s AS dimensions, %(value)s AS value
                     FROM %(origins)s JOIN usage_event e ON e.account_id = s.account_id AND e.time < %(before)s
+                        AND date_trunc('hour', e.time) <= date_trunc('hour', %(before)s)
                     WHERE e.company_id = %(company)s AND %(is_of_type)s AND %(condition)s
                 ) counted
                 WHERE value IS NOT NULL

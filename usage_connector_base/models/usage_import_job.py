@@ -64,7 +64,7 @@ class UsageImport(models.Model):
                 with read_committed_cursor(self.env) as cr:
                     return self.with_env(self.env(cr=cr))._step()
             except (DeadlockDetected, UniqueViolation):
-                continue  # a request stored one of the events meanwhile: now it is found to be known
+                continue  # a request wrote the same at this moment: now it is there
             except CheckViolation:
                 with read_committed_cursor(self.env) as cr:
                     self.env(cr=cr)["usage.event"]._ensure_partitions()

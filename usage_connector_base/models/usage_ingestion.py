@@ -160,9 +160,13 @@ class UsageIngestion(models.AbstractModel):
 
     def _claim(self, batch_id, read, verdicts):
         """The facts that are the first with their id, whose keys are stored with that."""
-        if self._claim_keys(batch_id, read) == len(read):
+        claimed = self._claim_keys(batch_id, read)
+        if claimed == len(read):
             return read
-        return self._drop_repeats(self._drop_known(read, verdicts, batch_id), verdicts)
+        fresh = self._drop_repeats(self._drop_known(read, verdicts, batch_id), verdicts)
+        if claimed < len(fresh):  # keys were there first, and deleted since, as their retention ended
+            self._claim_keys(batch_id, fresh)
+        return fresh
 
     def _claim_keys(self, batch_id, read):
         """Store the keys that are not stored yet, and return how many."""
@@ -379,13 +383,12 @@ class UsageIngestion(models.AbstractModel):
         # A batch that stored nothing has nothing to fold.
         if not counts.get("accepted") and not counts.get("quarantined"):
             values["folded_at"] = values["received_at"]
-        # Odoo logs no error: that another request stores the same event at this moment is none, see _ingest.
         record = SQL(
             "INSERT INTO usage_batch (%s) VALUES %s",
             SQL(", ").join(map(SQL.identifier, values)),
             tuple(values.values()),
         )
-        # Another request may store the same events at this moment: not an error, see _ingest.
+        # Odoo logs no error: that another request stores the same key at this moment is none, see _store_keys.
         self.env.cr.execute(SQL("; ").join([*statements, record]), log_exceptions=False)
 
     # -- exceptions -------------------------------------------------------------------------

@@ -1,6 +1,9 @@
+from unittest.mock import patch
+
 from odoo import fields
 from odoo.tests import tagged
 
+from ..models.usage_ingestion import UsageIngestion
 from .common import UsageCommon, to_json
 
 
@@ -41,6 +44,19 @@ class TestOutcomes(UsageCommon):
         self.assertEqual(self.outcomes(answer), {"accepted": 2, "duplicate": 2})
         self.assertEqual(self.codes(answer), {2: "id_known", 3: "id_known"})
         self.assertEqual(len(self.stored("a")), 1)
+
+    def test_a_key_that_is_deleted_meanwhile(self):
+        """Its retention ends between the attempt to store it and the look at what was there: it is stored anew."""
+        cls, real, claims = type(self.env["usage.ingestion"]), UsageIngestion._claim_keys, []
+
+        def claim(ingestion, batch_id, read):
+            claims.append(len(read))
+            return real(ingestion, batch_id, read) if len(claims) > 1 else 0
+
+        with patch.object(cls, "_claim_keys", claim):
+            self.assertEqual(self.outcomes(self.ingest([self.event("a"), self.event("b")])), {"accepted": 2})
+        self.assertEqual(claims, [2, 2])
+        self.assertEqual(self.outcomes(self.ingest([self.event("a"), self.event("b")])), {"duplicate": 2})
 
     def test_retry_of_an_event_without_time(self):
         """Its time is that of its first receipt; sent again later, it is the same event."""

@@ -1,6 +1,9 @@
+from datetime import datetime
+
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Command
+from odoo.tools import SQL
 
 
 class UsageAccountMap(models.TransientModel):
@@ -43,10 +46,12 @@ class UsageAccountMap(models.TransientModel):
     def _count_events(self, accounts):
         if not self.date_from and not self.date_to:
             return sum(accounts.mapped("event_count"))
-        domain = [("account_id", "in", accounts.ids)]
-        domain += [("time", ">=", self.date_from)] if self.date_from else []
-        domain += [("time", "<", self.date_to)] if self.date_to else []
-        return self.env["usage.event"].search_count(domain)
+        is_between = self.env["usage.aggregate"]._sql_is_between(
+            self.date_from or datetime.min, self.date_to or datetime.max
+        )
+        query = SQL("SELECT count(*) FROM usage_event e WHERE account_id = ANY(%s) AND %s", accounts.ids, is_between)
+        [[count]] = self.env.execute_query(query)
+        return count
 
     @api.model
     def default_get(self, fields):
