@@ -11,14 +11,11 @@ from itertools import count
 from typing import NamedTuple
 
 from odoo import models
-from odoo.exceptions import UserError
 from odoo.fields import Command
 
-from .. import rating
 from ..numbers import exact
 from ..rating.periods import local_date, local_midnight
 from .usage_price_version import ALONE
-from .usage_statement_rating import Blocked
 
 DAY = timedelta(days=1)
 CURRENT, SIMULATED = "current", "simulated"
@@ -161,19 +158,17 @@ class UsageSimulation(models.Model):
     # -- rating -------------------------------------------------------------------------------
 
     def _rated(self, sheets):
-        """Return {(subscription, first day): (amount, currency, problem or None)} of the periods that are asked for."""
+        """Return {(subscription, first day): (amount, currency, problems)} of the periods that are asked for."""
         statements = sheets[0].statement.browse([sheet.statement.id for sheet in sheets])
         measured, pool = statements._measured(), self._pool(sheets, statements)
         calculated, found = {}, {}
         for sheet in sorted(sheets, key=lambda sheet: (sheet.statement.period_start, sheet.subscription.id)):
-            statement, problem = sheet.statement, None
-            try:
+            statement, problems = sheet.statement, []
+            with statement._telling(problems.append):
                 calculated[statement] = statement._all_charge_vals(measured[statement], pool, calculated)
-            except (Blocked, UserError, rating.RatingError) as error:
-                problem = str(error)
             if sheet.asked:
                 amounts = [exact(vals["amount"]) for vals in calculated.get(statement, ())]
-                result = sum(amounts, Decimal(0)), statement.currency_id, problem
+                result = sum(amounts, Decimal(0)), statement.currency_id, problems
                 found[sheet.subscription, sheet.first] = result
         return found
 
@@ -193,7 +188,7 @@ class UsageSimulation(models.Model):
 
     def _row_vals(self, subscription, first, current, simulated):
         """Return the values of a result; where one side cannot be calculated there is no difference."""
-        notes = [each[2] for each in (current, simulated) if each[2]]
+        notes = [*current[2], *simulated[2]]
         now, then = (self._in_currency(*each[:2], subscription, first) for each in (current, simulated))
         return {
             "simulation_id": self.id,

@@ -21,7 +21,6 @@ from ..numbers import exact, format_amount
 from ..rating.decimals import CONTEXT
 from ..rating.periods import local_date
 from .usage_statement import RATEABLE
-from .usage_statement_rating import Blocked
 from .usage_subscription_commitment import covered_by, discount_of
 
 
@@ -200,11 +199,10 @@ class UsageStatement(models.Model):
 
     def _is_due(self, items, pool):
         """Say whether what a draft would charge passes the next threshold; not where it cannot be rated."""
-        try:
+        vals_list, problems = [], []  # the statement of the period tells the problem
+        with self._telling(problems.append):
             vals_list = self._all_charge_vals(items, pool)
-        except (Blocked, UserError, rating.RatingError):
-            return False  # the statement of the period tells why
-        return self._passes(sum((exact(vals["amount"]) for vals in vals_list), Decimal(0)))
+        return not problems and self._passes(sum((exact(vals["amount"]) for vals in vals_list), Decimal(0)))
 
     def _passes(self, new):
         """Say whether an amount on top of what was charged before reaches the next threshold."""

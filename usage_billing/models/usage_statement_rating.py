@@ -97,12 +97,18 @@ class UsageStatement(models.Model):
             measured[statement].append((billed, *found))
         return measured
 
-    @contextmanager
     def _blocking(self):
-        """Make what goes wrong inside the reason why this statement is blocked, and go on.
+        """Make what goes wrong inside the reason why this statement is blocked, and go on; see :meth:`_telling`."""
+        return self._telling(self._block)
+
+    @contextmanager
+    def _telling(self, tell):
+        """Tell why this statement cannot be rated, if something goes wrong inside, and go on.
 
         Errors of the database's concurrency are raised, because the transaction is lost, and so
         is the lack of a right, which is no matter of the statement.
+
+        :param tell: called with the reason, a text for people
         """
         reason = None
         try:
@@ -112,10 +118,11 @@ class UsageStatement(models.Model):
         except (Blocked, UserError, rating.RatingError) as error:
             reason = str(error)
         except Exception as error:
-            _logger.exception("Statement %s cannot be rated", self.name)
+            known_as = self.name or "in memory"
+            _logger.exception("Statement %s of customer %s cannot be rated", known_as, self.partner_id.id)
             reason = self.env._("Unexpected error, see the server's log: %s", repr(error))
         if reason:
-            self._block(reason)
+            tell(reason)
 
     def _windows(self, until=datetime.max):
         """Return {statement: {Billed: Window}} of what is to be added up, up to an instant."""

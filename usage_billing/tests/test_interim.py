@@ -1,6 +1,9 @@
 """Interim statements: a period that runs is billed in part once it has cost a threshold; by hand."""
 
 from datetime import datetime, timedelta
+from unittest.mock import patch
+
+from psycopg2 import OperationalError
 
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Command
@@ -8,6 +11,7 @@ from odoo.tests import tagged
 
 from .common import END, START, UsageBillingCommon, UsageInvoicingCommon
 from .test_amendment import AmendmentCommon
+from .test_rating import LOGGER
 
 TIERS = ((100, 1, 0), (300, 0.5, 0), (0, 0.25, 0))
 
@@ -102,6 +106,37 @@ class TestInterim(InterimCommon):
             self.run_at(day(number, 12))
         self.assertEqual(self.interims.mapped("amount_untaxed"), [15, 40, 25])
         self.assertEqual(self.amounts(), [15, 40, 25, 0])
+
+    def failing(self, error, customer):
+        """A patch: what an interim statement of a customer would charge cannot be found out."""
+        statements = type(self.env["usage.statement"])
+        original = statements._charge_vals
+
+        def broken(statement, *what_was_used):
+            if not statement.id and statement.partner_id == customer:
+                raise error
+            return original(statement, *what_was_used)
+
+        return patch.object(statements, "_charge_vals", broken)
+
+    def test_an_unexpected_error_stops_no_other_interim_statement(self):
+        other = self._customer("Globex")[2]
+        self.thresholds(10)
+        self.use(30, day(2))
+        self.use(30, day(2), subject="globex")
+        with self.failing(ZeroDivisionError("boom"), self.customer), self.assertLogs(LOGGER, "ERROR"):
+            self.run_at(day(3), self.subscription | other)
+        drawn = other.statement_ids.filtered("interim_of_id")
+        self.assertEqual((len(self.interims), drawn.amount_untaxed), (0, 15))
+        self.run_at(day(3), self.subscription | other)
+        self.assertEqual((self.interims.amount_untaxed, len(drawn)), (15, 1))
+
+    def test_what_is_no_matter_of_one_interim_statement_is_raised(self):
+        self.thresholds(10)
+        self.use(30, day(2))
+        for error in (OperationalError(), AccessError("no")):
+            with self.subTest(error=error), self.failing(error, self.customer), self.assertRaises(type(error)):
+                self.run_at(day(3))
 
     def test_every_alone(self):
         self.thresholds(every=50)

@@ -1,9 +1,12 @@
 """Versions of a price, for customers and currencies: drafted, compared, approved, rolled back."""
 
 from datetime import date, datetime
+from unittest.mock import patch
+
+from psycopg2 import OperationalError
 
 from odoo import fields
-from odoo.exceptions import UserError, ValidationError
+from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Command
 from odoo.tests import tagged
 from odoo.tools import date_utils
@@ -11,6 +14,7 @@ from odoo.tools import date_utils
 from odoo.addons.usage_billing.models import usage_simulation
 
 from .common import END, UsageBillingCommon
+from .test_rating import LOGGER
 
 EARLY, LATE = datetime(2025, 3, 10, 12), datetime(2025, 3, 20, 12)
 
@@ -304,6 +308,43 @@ class TestSimulation(UsageBillingCommon):
         simulation = self.simulation(date_from="2025-03-01")
         simulation.action_run()
         self.assertIn("above the last tier", simulation.line_ids.note)
+
+    def test_an_unexpected_error_is_told_of_its_own_subscription(self):
+        """The others are calculated, and the run in the background comes to its end."""
+        other = self._customer("Globex")[2]
+        simulation = self.simulation(date_from="2025-03-01")
+        statements = type(self.env["usage.statement"])
+        original = statements._charge_vals
+
+        def broken(statement, *what_was_used):
+            if statement.partner_id == self.customer:
+                raise ZeroDivisionError("boom")
+            return original(statement, *what_was_used)
+
+        self.patch(usage_simulation, "AT_ONCE", 1)
+        simulation.action_run()
+        with (
+            patch.object(statements, "_charge_vals", broken),
+            self.assertLogs(LOGGER, "ERROR") as logs,
+            self.enter_registry_test_mode(),
+        ):
+            self.env.ref("usage_billing.cron_simulate").method_direct_trigger()
+        self.env.invalidate_all()
+        self.assertEqual((simulation.state, simulation.done_count), ("done", 2))
+        notes = {line.subscription_id: line.note for line in simulation.line_ids}
+        self.assertIn("boom", notes[self.subscription])
+        self.assertFalse(notes[other])
+        self.assertIn(f"customer {self.customer.id} cannot be rated", logs.output[0])
+
+    def test_what_is_no_matter_of_one_subscription_is_raised(self):
+        statements = type(self.env["usage.statement"])
+        for error in (OperationalError(), AccessError("no")):
+            with (
+                self.subTest(error=error),
+                patch.object(statements, "_charge_vals", side_effect=error),
+                self.assertRaises(type(error)),
+            ):
+                self.simulation().action_run()
 
     def test_many_run_in_the_background(self):
         self._customer("Globex")
