@@ -12,17 +12,19 @@ def remembering(env):
 
     Only around what reads: nothing that the answers follow from may change meanwhile.
     """
+    before = env.cr.cache.get(KEY)  # of a run around this one
     env.cr.cache[KEY] = {}
     try:
         yield
     finally:
-        del env.cr.cache[KEY]
+        env.cr.cache[KEY] = before
 
 
 def remembered(method):
     """Remember the answers of a method of one stored record inside :func:`remembering`.
 
-    For those who ask often; they do not change what they are given.
+    For those who ask often; they do not change what they are given. Who asks with other rights, or
+    another context, gets an answer of its own: records in it have the environment of the caller.
     """
 
     @wraps(method)
@@ -30,7 +32,7 @@ def remembered(method):
         known = self.env.cr.cache.get(KEY)
         if known is None or not self.id:
             return method(self, *args)
-        key = (method, self.id, args)
+        key = (method, self.env, self.id, args)
         if key not in known:
             known[key] = method(self, *args)
         return known[key]

@@ -29,6 +29,23 @@ class TestRemember(UsageBillingCommon):
         with remembering(self.env):
             self.assertIsNot(draft._validity(), draft._validity())
 
+    def test_answers_are_of_who_asks(self):
+        """Records in them have the user, the rights and the context of the caller."""
+        price = self.price.with_user(self.preparer)
+        with remembering(self.env):
+            self.price.sudo().with_context(lang="en_US")._validity()
+            for each in (price, price.sudo(), price.with_context(lang="en_US")):
+                self.assertEqual({version.env for version, _start, _end in each._validity()}, {each.env})
+                self.assertIs(each._validity(), each._validity())
+
+    def test_one_run_inside_another(self):
+        with remembering(self.env):
+            outer = self.price._validity()
+            with remembering(self.env):
+                self.assertIsNot(self.price._validity(), outer)
+            self.assertIs(self.price._validity(), outer)
+        self.assertIsNot(self.price._validity(), self.price._validity())
+
     def test_a_definition_is_each_ones_own(self):
         with remembering(self.env):
             self.price._definition("UTC")["credit_quantity"] = "1"
