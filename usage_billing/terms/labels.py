@@ -33,6 +33,7 @@ NAMES = {
 OF_THE_ONE_BEFORE = ("amount", "quantity")
 #: A name of the core inside a sentence.
 NAME = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
+NULL = re.compile(r"\bnull\b")
 STEP = re.compile(r"(\w+)(?:\[(\d+)\])?")
 
 
@@ -60,7 +61,7 @@ def say(price, sentence: str) -> str:
         fields = [record._fields[name] for record, name in names if name in record._fields]
         return f"'{fields[0]._description_string(price.env)}'" if fields else found[0]
 
-    return NAME.sub(label, sentence).replace("null", "0")
+    return NULL.sub("0", NAME.sub(label, sentence))
 
 
 def _field_name(record, name):

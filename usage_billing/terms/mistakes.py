@@ -28,31 +28,36 @@ def _percentages(price):
         percents = {f"tier_ids[{number}].percent": tier.percent for number, tier in enumerate(price.tier_ids)}
     for field, percent in percents.items():
         if percent > MOST_PERCENT:
-            yield field, f"is {exact_text(percent)}, more than all of the money", "write at most 100"
+            problem = price.env._("is %s, more than all of the money", exact_text(percent))
+            yield field, problem, price.env._("write at most 100")
 
 
 def _free_events(price):
     if price.model == "percentage" and price.free_events % 1:
-        yield "free_events", f"is {exact_text(price.free_events)}", "write a whole number"
+        yield "free_events", price.env._("is %s", exact_text(price.free_events)), price.env._("write a whole number")
 
 
 def _amount_path(price):
     if price.amount_path and not PATH.fullmatch(price.amount_path):
-        yield "amount_path", f"is {price.amount_path!r}", "write a name, or names joined by points, as payment.amount"
+        remedy = price.env._("write a name, or names joined by points, as payment.amount")
+        yield "amount_path", price.env._("is '%s'", price.amount_path), remedy
 
 
 def _amount_divisor(price):
     if price.model == "event_price" and not price.amount_divisor:
-        yield "amount_divisor", "is 0", "write a number above 0: 1 for amounts as they are, 100 for cents"
+        remedy = price.env._("write a number above 0: 1 for amounts as they are, 100 for cents")
+        yield "amount_divisor", price.env._("is %s", 0), remedy
 
 
 def _dimensions(price):
     names = [name for name in price._priced_dimensions() if name] if price.model == "dimensional" else []
     for number, name in enumerate(price._priced_dimensions(), 1):
         if names.count(name) > 1 and number > 1:
-            yield f"dimension_{number}", f"is {name!r} again", "choose another dimension, or empty it"
+            remedy = price.env._("choose another dimension, or empty it")
+            yield f"dimension_{number}", price.env._("is '%s' again", name), remedy
 
 
 def _times(price):
     if price.parent_id.model == "time_of_day" and price._has_hours() and price.time_from == price.time_to:
-        yield "time_to", "is when it begins", "write another time, or 24:00 to have it end at midnight"
+        remedy = price.env._("write another time, or 24:00 to have it end at midnight")
+        yield "time_to", price.env._("is when it begins"), remedy

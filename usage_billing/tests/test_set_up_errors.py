@@ -1,13 +1,16 @@
 """Bad set-ups: each gets an error on save that names the field, as it is on the screen, and what to do."""
 
+from unittest.mock import patch
+
 from psycopg2 import IntegrityError
 
 from odoo.exceptions import UserError
 from odoo.fields import Command
 from odoo.tests import tagged
 from odoo.tools import mute_logger
+from odoo.tools.translate import code_translations
 
-from .common import UsageBillingCommon
+from .common import ADDON, UsageBillingCommon
 
 
 def tiers(*rows, **names):
@@ -29,6 +32,13 @@ def matrix(*rows, **values):
 
 
 PERCENT = {"model": "percentage", "percent": 3}
+# Some mistakes in a language in which words contain 'null', which is a word of the rating core.
+ITALIAN = {
+    "is %s, more than all of the money": "è %s, più di tutto il denaro",
+    "write at most 100": "scrivi al massimo 100, o annulla",
+    "is '%s' again": "è di nuovo '%s'",
+    "choose another dimension, or empty it": "scegli un'altra dimensione, o nulla",
+}
 # What a price says, and the error that it gets.
 PRICES = (
     # Tiers
@@ -161,6 +171,18 @@ class TestSetUpErrors(UsageBillingCommon):
 
     def test_prices(self):
         self.refused(PRICES, self._price, approved=False, meter_id=self.matrix_meter.id)
+
+    def test_prices_in_the_language_of_who_writes_them(self):
+        self.env["res.lang"]._activate_lang("it_IT")
+        self.admin.lang = "it_IT"
+        create = self.env["usage.price"].with_user(self.admin).with_context(lang="it_IT").create
+        base = {"plan_id": self.plan.id, "product_id": self.product.id, "meter_id": self.matrix_meter.id}
+        table = (
+            ({**PERCENT, "percent": 290}, "è 290, più di tutto il denaro.*scrivi al massimo 100, o annulla"),
+            (matrix({"value_1": "large"}, {}, dimension_2="model"), "di nuovo 'model'.*un'altra dimensione, o nulla"),
+        )
+        with patch.dict(code_translations.python_translations, {(ADDON, "it_IT"): ITALIAN}):
+            self.refused(table, lambda **values: create({**base, **values}))
 
     def test_subscriptions(self):
         self.refused(SUBSCRIPTIONS, self._subscription, active=False)
