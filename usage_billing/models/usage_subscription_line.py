@@ -6,11 +6,14 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.tools.misc import format_date
 
+from odoo.addons.usage_connector_base.guard import unlocked
+
 from .. import rating
 from ..fields import Exact
 from ..numbers import exact, exact_text
 from ..rating.periods import local_date, local_midnight
 from .usage_reading import Terms
+from .usage_statement import RATEABLE
 
 
 class Billed(NamedTuple):
@@ -121,6 +124,28 @@ class UsageSubscriptionLine(models.Model):
             name = f"{line.subscription_id.name} · {line.price_id._subject()}"
             first, last = (day and format_date(self.env, day) for day in (line.date_from, line.date_to))
             line.display_name = f"{name} ({first or ''} – {last or ''})" if first or last else name
+
+    def write(self, vals):
+        """Refuse another price once one was billed: nothing of that would be taken off what the other one charges."""
+        if "price_id" in vals:
+            price = self._fields["price_id"].convert_to_cache(vals["price_id"], self)
+            self.filtered(lambda line: line.price_id.id != price)._leave_price()
+        return super().write(vals)
+
+    def _leave_price(self):
+        """Refuse to take the price off lines that are billed at it; forget what interim statements still calculate."""
+        fixed = self.charge_ids.filtered(lambda charge: charge.statement_state not in RATEABLE)
+        if fixed:
+            raise UserError(
+                self.env._(
+                    "%(line)s is billed at its price by %(statement)s. Choose 'Amend', 'Change the price of a line', "
+                    "from a day on that is not billed yet.",
+                    line=fixed[0].subscription_line_id.display_name,
+                    statement=fixed[0].statement_id.name,
+                )
+            )
+        # sudo: derived figures, which the job calculates again; submitted, they would be billed twice
+        unlocked(self.charge_ids.filtered("statement_id.interim_of_id").sudo()).unlink()
 
     # -- what is billed, and when -----------------------------------------------------------
 

@@ -301,6 +301,23 @@ class TestInterim(InterimCommon):
         (interim | march).with_user(self.approver).action_reject("Again")
         self.assertEqual(set((interim | march).mapped("state")), {"rated"})
 
+    def test_the_price_of_a_line_stays_once_it_is_billed(self):
+        """30 at 0.50, at 2.00 as long as nobody submitted that: then not, or all 30 would be billed again."""
+        dear = self._price(unit_amount=2)
+        self.thresholds(10)
+        self.use(30, day(2))
+        self.run_at(day(3))
+        line = self.subscription.line_ids.with_user(self.preparer)
+        line.price_id = dear
+        self.assertFalse(self.interims.charge_ids, "figures of another price are not submitted")
+        self.run_at(day(3))
+        self.assertEqual(self.interims.amount_untaxed, 60)
+        interim = self.advance(self.interims, "to_approve")
+        with self.assertRaisesRegex(UserError, f"{interim.name}.*'Change the price of a line'"):
+            line.price_id = self.price
+        line.write({"price_id": dear.id, "at_included_end": "stop"})
+        self.assertEqual(self.amounts(), [60, 0])
+
     def test_an_interim_statement_that_is_rated_again_takes_the_rest_along(self):
         self.thresholds(10)
         self.use(30, day(2))
