@@ -44,8 +44,10 @@ class UsageStatement(models.Model):
         line = billed.line
         before = [vals for vals in calculated[self] if vals["subscription_line_id"] == line.id]
         if before:
-            [step] = [step for step in before[-1]["result"]["explanation"] if step["step"] == "plan_minimum"]
-            return max(Decimal(step["spent"]) - Decimal(step["minimum"]), Decimal(0))
+            # Without a step what it counts over goes on: what lacks is charged later.
+            steps = [step for step in before[-1]["result"]["explanation"] if step["step"] == "plan_minimum"]
+            left = [Decimal(step["spent"]) - Decimal(step["minimum"]) for step in steps]
+            return max([*left, Decimal(0)])
         statements = self
         if line.counted_over != "period":
             statements |= self._earlier_counted(line)

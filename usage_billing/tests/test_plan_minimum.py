@@ -161,6 +161,22 @@ class TestPlanMinimum(PlanMinimumCommon):
         self.assertEqual([self.lacking(each).amount for each in statements], [*[0] * 11, 30])
         self.assertEqual(sum(statements.mapped("amount_untaxed")), 120)
 
+    def test_a_new_version_inside_a_contract_year(self):
+        """120.00 a year, 240.00 from 16 March on: 10.00 in January; 230.00 lack in December, nothing in March."""
+        first = self.minimum(120)
+        self.subscribe(first)
+        self.subscription.line_ids.filtered(lambda line: line.price_id == first).counted_over = "year"
+        version = first._draft_version(date(2025, 3, 16))
+        version.plan_minimum = 240
+        version.with_user(self.second_admin).action_approve()
+        self.use(20, datetime(2025, 1, 10))
+        self.subscription._prepare_statements(datetime(2026, 1, 1))
+        statements = self.subscription.statement_ids.sorted("period_start")[:12]
+        self.assertEqual(set(statements.mapped("state")), {"rated"})
+        self.assertEqual(len(self.lacking(statements[2])), 2)
+        lacks = [sum(self.lacking(each).mapped("amount")) for each in statements]
+        self.assertEqual(lacks, [*[0] * 11, 230])
+
     def test_promised_for_one_subscription_and_rising(self):
         """What a customer promised instead: 70.00 from March on, 90.00 from April on."""
         self.subscribe(self.minimum())
