@@ -93,21 +93,36 @@ class UsageStatement(models.Model):
         charges = [charge, *(each for _, each in self._charges_before(key, calculated))]
         return sum((Decimal(each["result"]["amount"]) for each in charges), Decimal(0))
 
-    def _units_before(self, billed, calculated):
-        """Return the units that credit covered on earlier statements of the period, as a Decimal.
+    def _split_before(self, billed, quantity, calculated):
+        """Return (done with, priced again) of what earlier statements of the period charged, as of _charges_before.
 
-        Of a price that begins anew on every statement those are done with.
+        All of it is priced again and taken off. Of a price that begins anew on every statement that is only
+        what charges units of which some were taken back since.
+
+        :param Decimal quantity: what the meter counts in the period so far
         """
-        before = self._charges_before(billed.key(), calculated)
-        if not before or billed.begins_anew():
-            return Decimal(0)
-        units = [Decimal(value) for _, charge in before for value in (charge["credit_units"] or {}).values()]
+        done, again = self._charges_before(billed.key(), calculated), []
+        if not (done and billed.begins_anew()):
+            return [], done
+        while done and Decimal(done[-1][1]["metered"]) > quantity:
+            again.insert(0, done.pop())
+        return done, again
+
+    def _units_before(self, billed, quantity, calculated):
+        """Return the units that credit covered of what is priced again, as a Decimal."""
+        _done, again = self._split_before(billed, quantity, calculated)
+        units = [Decimal(value) for _, charge in again for value in (charge["credit_units"] or {}).values()]
         return CONTEXT.create_decimal(sum(units, Decimal(0)))
 
-    def _units_covered(self, billed, units, calculated):
-        """Add the units that are covered already: the whole period so far is priced."""
-        covered = super()._units_covered(billed, units, calculated)
-        return CONTEXT.add(covered, self._units_before(billed, calculated))
+    def _units_done(self, billed, quantity, calculated):
+        """Return how many units the statement does not price, because earlier ones of the period did."""
+        done, _again = self._split_before(billed, quantity, calculated)
+        return Decimal(done[-1][1]["metered"]) if done else Decimal(0)
+
+    def _units_covered(self, billed, quantity, units, calculated):
+        """Add the units that are covered already of what is priced again."""
+        covered = super()._units_covered(billed, quantity, units, calculated)
+        return CONTEXT.add(covered, self._units_before(billed, quantity, calculated))
 
     def _has_covered(self, billed, calculated):
         """Also say so of earlier statements of the period, where a price begins anew on every one."""
@@ -143,13 +158,13 @@ class UsageStatement(models.Model):
         if self.interim_of_id:
             period = (billed.terms.start, min(billed.terms.end, self.period_end))
             usage = replace(usage, final=False, period=period)
-        before = self._charges_before(billed.key(), calculated)
-        if not before:
-            return super()._charge(billed, price, usage, calculated)
-        if billed.begins_anew():
-            return super()._charge(billed, price, _what_is_new(usage, [each for _, each in before]), calculated)
+        done, again = self._split_before(billed, usage.quantity, calculated)
+        if done:
+            usage = _what_is_new(usage, [each for _, each in done])
         charge = super()._charge(billed, price, usage, calculated)
-        return rating.less_billed(charge, [(interim.name, each["result"]["amount"]) for interim, each in before])
+        if not again:
+            return charge
+        return rating.less_billed(charge, [(interim.name, each["result"]["amount"]) for interim, each in again])
 
     def _charge_vals(self, billed, window, quantity, records=(), prior=0, units=None, calculated=None):
         """Say until when usage is charged, and how much of it is new."""
@@ -272,13 +287,14 @@ class UsageStatement(models.Model):
 
 def _what_is_new(usage, before):
     """Return the usage since the last statement, with what those before it took."""
-    units = Decimal(before[-1]["metered"])
-    results = [charge["result"] for charge in before]
+    metered = [Decimal(charge["metered"]) for charge in before]
+    # One that charged less than an earlier one had counted priced that one's units again.
+    results = [charge["result"] for n, charge in enumerate(before) if metered[n] <= min(metered[n:])]
     return replace(
         usage,
-        quantity=CONTEXT.subtract(usage.quantity, units),
-        billed_quantity=units,
-        billed_amount=sum((Decimal(result["unrounded"]) for result in results), Decimal(0)),
+        quantity=CONTEXT.subtract(usage.quantity, metered[-1]),
+        billed_quantity=metered[-1],
+        billed_amount=sum((Decimal(charge["result"]["unrounded"]) for charge in before), Decimal(0)),
         billed_discount=sum(map(discount_of, results), Decimal(0)),
         billed_credit=sum(map(covered_by, results), Decimal(0)),
         first=False,

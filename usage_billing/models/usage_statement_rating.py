@@ -174,7 +174,7 @@ class UsageStatement(models.Model):
         line, price, terms = billed
         self._check_billed(price)
         definition = self._core_definition(billed)
-        covered = self._units_covered(billed, units, calculated or {})
+        covered = self._units_covered(billed, quantity, units, calculated or {})
         if covered or self._has_covered(billed, calculated or {}):
             definition["credit_quantity"] = rating.text(covered)
         usage = terms.usage(line._units(quantity), records, prior)
@@ -201,8 +201,12 @@ class UsageStatement(models.Model):
             "credit_units": {str(key): rating.text(value) for key, value in units.items()} if units else None,
         }
 
-    def _units_covered(self, billed, units, calculated):
-        """Return how many units of what is billed are covered by credit, as a Decimal."""
+    def _units_covered(self, billed, quantity, units, calculated):
+        """Return how many units of what is billed are covered by credit, as a Decimal.
+
+        :param Decimal quantity: what the meter counted
+        :param dict units: those that credit covers now, by the id of the grant
+        """
         return CONTEXT.create_decimal(sum((units or {}).values()))
 
     def _core_definition(self, billed):

@@ -154,11 +154,13 @@ class UsageStatement(models.Model):
         start, end = billed.terms.start, billed.terms.end
         edges = {at for grant in grants for at in (grant.effective_at, grant.expires_at) if at}
         cuts = sorted(at for at in edges if start < at < end)
-        before = self._units_before(billed, calculated or {})
+        before = self._units_before(billed, item[2], calculated or {})
+        done = self._units_done(billed, item[2], calculated or {})
         reached = []
         for at in cuts:
             clipped = [part for part in self._measured(at)[self] if part[0] == billed]
-            reached += [self._billable(billed, part[2], part[3], prior, calculated) - before for part in clipped]
+            for _billed, _window, quantity, records in clipped:
+                reached.append(self._billable(billed, max(quantity, done), records, prior, calculated) - before)
         whole = self._billable(billed, item[2], item[3], prior, calculated)
         return by_part([start, *cuts], [*reached, whole - before])
 

@@ -245,6 +245,86 @@ class TestInterim(InterimCommon):
                 self.assertEqual((march.interim_ids.amount_untaxed, march.amount_untaxed), (10, rest))
                 self.assertEqual(march.charge_ids.quantity, 3)
 
+    def anew(self, name="anew", **values):
+        """A subscription at a price that begins anew on each statement; interim ones from 10.00 on, then every 5.00."""
+        plan = self._plan(name)
+        self._price(plan_id=plan.id, **{"split": "independent", **values})
+        plan.threshold_ids = [Command.create({"amount": 10}), Command.create({"amount": 5, "kind": "every"})]
+        return self._customer(name, plan_id=plan.id)[2]
+
+    def more(self, subscription, tokens, at):
+        """Use so much more, submit what the job draws up an hour later, and return the event's id."""
+        self.use(tokens, at, subject=subscription.partner_id.name.lower())
+        subscription._prepare_statements(at + timedelta(hours=1))
+        drawn = subscription.statement_ids.filtered(lambda each: each.interim_of_id and each.state == "rated")
+        drawn.with_user(self.preparer).action_submit()
+        return f"use-{self._events}"
+
+    def less(self, event, tokens):
+        """Have an event count so much."""
+        answer = self.correct(self.amend(f"less-{event}", event, data={"tokens": tokens}))
+        self.assertFalse(answer["rejected"], answer)
+        self.fold()
+
+    def last(self, subscription):
+        """The statement of March, which is over."""
+        subscription._prepare_statements(END)
+        return subscription._ensure_statement(START)
+
+    def test_what_was_taken_back_of_a_price_that_begins_anew(self):
+        """12 units: 10 × 1 + 2 × 0.5 = 11.00, 2 packages 10.00; none are left, or 8: 8.00, 1 package 5.00."""
+        shapes = {
+            "graduated": {"model": "graduated", "tiers": ((10, 1, 0), (0, 0.5, 0))},
+            "package": {"model": "package", "package_size": 10, "package_amount": 5},
+        }
+        for shape, left, rest in (
+            ("graduated", 0, -11),
+            ("graduated", 8, -3),
+            ("package", 0, -10),
+            ("package", 8, -5),
+            ("package", 11, 0),
+        ):
+            with self.subTest(shape=shape, left=left):
+                subscription = self.anew(f"{shape}{left}", **shapes[shape])
+                event = self.more(subscription, 12, day(2))
+                interim = subscription.statement_ids.filtered("interim_of_id")
+                self.assertEqual(interim.amount_untaxed, {"graduated": 11, "package": 10}[shape])
+                self.less(event, left)
+                march = self.last(subscription)
+                self.assertEqual((march.amount_untaxed, march.charge_ids.quantity), (rest, left - 12))
+                self.assertIn(interim.name, march.explanation_html)
+
+    def test_only_intervals_that_lost_usage_are_priced_again(self):
+        """Packages of 10 at 5.00: 12 are two, 5 more are one. Of 13 that are left 1 is more than 12, and a package
+        still; of 12 none is; of 6 there is one package of three."""
+        for left, rest in ((13, 0), (12, -5), (6, -10)):
+            with self.subTest(left=left):
+                subscription = self.anew(f"left{left}", model="package", package_size=10, package_amount=5)
+                first, second = self.more(subscription, 12, day(2)), self.more(subscription, 5, day(4))
+                interims = subscription.statement_ids.filtered("interim_of_id").sorted("period_end")
+                self.assertEqual(interims.mapped("amount_untaxed"), [10, 5])
+                self.less(first, min(left, 12))
+                self.less(second, max(left - 12, 0))
+                self.assertEqual(self.last(subscription).amount_untaxed, rest)
+
+    def test_prepaid_units_of_usage_that_was_taken_back(self):
+        """Rounded up to tens on each statement at 1.00, 10 units prepaid: 12 are 20, 10.00 charged. Of 5 that are left
+        nothing is: they are 10, which are prepaid."""
+        subscription = self.anew(
+            split="cumulative",
+            unit_amount=1,
+            quantity_rounding="ceiling",
+            quantity_precision=-1,
+            quantity_split="independent",
+        )
+        grant = self.credit(0, kind="units", meter_id=self.meter.id, quantity=10, partner_id=subscription.partner_id.id)
+        event = self.more(subscription, 12, day(2))
+        interim = subscription.statement_ids.filtered("interim_of_id")
+        self.assertEqual((interim.amount_untaxed, interim.charge_ids.credit_units), (10, {str(grant.id): "10"}))
+        self.less(event, 5)
+        march = self.last(subscription)
+        self.assertEqual((march.amount_untaxed, march.charge_ids.credit_units), (-10, False))
+
     def test_a_price_that_changes_inside_the_period(self):
         """10 at 0.50 until the 9th, 10 + 5 at 2.00: 25.00 on the 12th, then 10.00."""
         version = self.price._draft_version(day(10).date())
