@@ -9,6 +9,7 @@ from odoo import api, fields, models
 from ..explanation import Explanation
 from ..fields import Exact
 from ..numbers import format_amount, format_number
+from ..rating.decimals import CONTEXT
 
 
 class UsageCharge(models.Model):
@@ -58,7 +59,10 @@ class UsageCharge(models.Model):
     )
     amount = fields.Monetary(readonly=True, help="What is charged before tax: rounded once, to the currency.")
     exact_quantity = fields.Char(
-        string="Usage", compute="_compute_exact", help="What was used, with every digit it has."
+        string="Usage",
+        compute="_compute_exact",
+        help="What was used, with every digit it has; of a price that begins anew on every statement of a period, "
+        "since the one before.",
     )
     exact_amount = fields.Char(
         string="Before Rounding",
@@ -116,7 +120,7 @@ class UsageCharge(models.Model):
     def _compute_exact(self):
         for charge in self:
             result = charge.result or {"quantity": "0", "unrounded": "0"}
-            quantity = format_number(charge.env, charge._metered() if charge.meter_id else result["quantity"])
+            quantity = format_number(charge.env, charge._priced() if charge.meter_id else result["quantity"])
             charge.exact_quantity = f"{quantity} {charge.unit_name or ''}".strip()
             charge.exact_amount = format_amount(charge.env, result["unrounded"], charge.currency_id)
 
@@ -144,6 +148,22 @@ class UsageCharge(models.Model):
         """Return what the meter counted, as exact text; what is priced may be something else."""
         return self.metered or (self.result or {}).get("quantity", "0")
 
+    def _priced(self):
+        """Return what the meter counted of what is priced here, as a Decimal.
+
+        Without what earlier statements of the period charged, unless that is priced again and taken off.
+        """
+        taken_off = self._taken_off()
+        before = self.statement_id._charges_before(self._key(), {})
+        done = [charge for interim, charge in before if interim.name not in taken_off]
+        metered = [Decimal(charge._metered()) for charge in (self, *done[-1:])]
+        return CONTEXT.subtract(*metered) if done else metered[0]
+
+    def _taken_off(self):
+        """Return {number of an earlier statement of the period: what it charged, as a Decimal} of what is taken off."""
+        steps = [step for step in self.explanation or () if step["step"] == "billed"]
+        return {step["invoice"]: -Decimal(step["amount"]) for step in steps}
+
     def _key(self):
         """Return what tells the charges of a statement apart: line and version of its price."""
         return self.subscription_line_id.id, self.price_id.id
@@ -162,6 +182,7 @@ class UsageCharge(models.Model):
         return any(
             (vals["subscription_line_id"], vals["price_id"]) == self._key()
             and all((self[name] or []) == (vals[name] or []) for name in names)
+            and self.quantity == float(vals["quantity"])
             for vals in vals_list
         )
 

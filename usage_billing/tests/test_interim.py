@@ -297,7 +297,7 @@ class TestInterim(InterimCommon):
     def test_only_intervals_that_lost_usage_are_priced_again(self):
         """Packages of 10 at 5.00: 12 are two, 5 more are one. Of 13 that are left 1 is more than 12, and a package
         still; of 12 none is; of 6 there is one package of three."""
-        for left, rest in ((13, 0), (12, -5), (6, -10)):
+        for left, rest, priced in ((13, 0, "1 unit"), (12, -5, "0 unit"), (6, -10, "6 unit")):
             with self.subTest(left=left):
                 subscription = self.anew(f"left{left}", model="package", package_size=10, package_amount=5)
                 first, second = self.more(subscription, 12, day(2)), self.more(subscription, 5, day(4))
@@ -305,7 +305,8 @@ class TestInterim(InterimCommon):
                 self.assertEqual(interims.mapped("amount_untaxed"), [10, 5])
                 self.less(first, min(left, 12))
                 self.less(second, max(left - 12, 0))
-                self.assertEqual(self.last(subscription).amount_untaxed, rest)
+                march = self.last(subscription)
+                self.assertEqual((march.amount_untaxed, march.charge_ids.exact_quantity), (rest, priced))
 
     def test_prepaid_units_of_usage_that_was_taken_back(self):
         """Rounded up to tens on each statement at 1.00, 10 units prepaid: 12 are 20, 10.00 charged. Of 5 that are left
@@ -324,6 +325,41 @@ class TestInterim(InterimCommon):
         self.less(event, 5)
         march = self.last(subscription)
         self.assertEqual((march.amount_untaxed, march.charge_ids.credit_units), (-10, False))
+
+    def test_usage_of_a_price_that_begins_anew_is_what_is_priced(self):
+        """12 on the interim statement, 3 on the last: that is what each of them tells, not 15."""
+        subscription = self.anew(model="package", package_size=10, package_amount=5)
+        self.more(subscription, 12, day(2))
+        self.use(3, day(9), subject="anew")
+        march = self.last(subscription)
+        self.assertEqual(march.interim_ids.charge_ids.exact_quantity, "12 unit")
+        self.assertEqual((march.charge_ids.exact_quantity, march.charge_ids.metered), ("3 unit", "15"))
+        self.assertIn("3 unit", march._invoice_line_text(march.charge_ids))
+
+    def test_usage_of_a_price_that_counts_on_is_all_of_it(self):
+        """30 are billed, 8 more: 38, of which 15.00 were billed before."""
+        self.thresholds(10)
+        self.use(30, day(2))
+        self.run_at(day(3))
+        self.use(8, day(9))
+        self.amounts()
+        self.assertEqual(self.march.charge_ids.exact_quantity, "38 unit")
+        self.assertIn("15.00", self.march._invoice_line_text(self.march.charge_ids))
+
+    def test_how_much_is_new_follows_where_the_amount_stays(self):
+        """At most 20.00: 30 units, then 8. One of the 8 turns out to be of before: 31 and 7, for the same amounts."""
+        self.bill_by(self._price(unit_amount=1, maximum_amount=20))
+        self.thresholds(10)
+        self.use(30, day(2))
+        self.run_at(day(3))
+        self.use(8, day(9))
+        march = self.rated(START)
+        self.assertEqual(march.charge_ids.quantity, 8)
+        self.less(f"use-{self._events}", 7)
+        self.use(1, day(2, 1))
+        self.interims.with_user(self.preparer).action_rate()
+        self.assertEqual((self.interims.amount_untaxed, self.interims.charge_ids.quantity), (20, 31))
+        self.assertEqual((march.charge_ids.metered, march.charge_ids.quantity), ("38", 7))
 
     def test_a_price_that_changes_inside_the_period(self):
         """10 at 0.50 until the 9th, 10 + 5 at 2.00: 25.00 on the 12th, then 10.00."""
