@@ -3,11 +3,16 @@
 How it is rated is told in ``usage_simulation_rating.py``.
 """
 
+import logging
 from datetime import timedelta
+
+from psycopg2 import OperationalError
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.tools import date_utils, split_every
+
+_logger = logging.getLogger(__name__)
 
 AT_ONCE = 50  # so many subscriptions are calculated while the user waits
 CHUNK = 100
@@ -61,13 +66,14 @@ class UsageSimulation(models.Model):
         help="Billing periods that begin on this day or earlier are calculated.",
     )
     state = fields.Selection(
-        [("draft", "Draft"), ("running", "Running"), ("done", "Done")],
+        [("draft", "Draft"), ("running", "Running"), ("done", "Done"), ("stopped", "Stopped")],
         required=True,
         default="draft",
         readonly=True,
         copy=False,
         help="Large simulations run in the background; the progress shows how far they are.",
     )
+    problem = fields.Text(readonly=True, copy=False, help="Why the calculation could not go on.")
     subscription_count = fields.Integer(string="Subscriptions to Calculate", readonly=True, copy=False)
     done_count = fields.Integer(
         string="Calculated", readonly=True, copy=False, help="Subscriptions that are calculated."
@@ -146,7 +152,7 @@ class UsageSimulation(models.Model):
     def _restart(self, state, count=0):
         # sudo: results follow from the question; nobody enters them
         self.line_ids.sudo().unlink()
-        self.write({"state": state, "done_count": 0, "subscription_count": count})
+        self.write({"state": state, "done_count": 0, "subscription_count": count, "problem": False})
 
     def _subscriptions(self):
         """Return the subscriptions that are calculated, in the order of their ids."""
@@ -173,12 +179,26 @@ class UsageSimulation(models.Model):
         for simulation in running:
             rest = simulation._subscriptions()[simulation.done_count :]
             for ids in split_every(CHUNK, rest.ids):
-                simulation._calculate(self.env["usage.subscription"].browse(ids))
+                simulation._calculate_or_stop(self.env["usage.subscription"].browse(ids))
                 if not cron._commit_progress(len(ids)):
                     return
                 self.env.invalidate_all()
-            simulation.write({"state": "done"})
+                if simulation.state == "stopped":
+                    break
+            else:
+                simulation.write({"state": "done"})
             cron._commit_progress()
+
+    def _calculate_or_stop(self, subscriptions):
+        """Add the results of some subscriptions; an unexpected error stops this simulation, and no other."""
+        try:
+            with self.env.cr.savepoint():
+                self._calculate(subscriptions)
+        except OperationalError:
+            raise
+        except Exception as error:
+            _logger.exception("Price simulation %s stopped", self.id)
+            self.write({"state": "stopped", "problem": str(error) or repr(error)})
 
     def _calculate(self, subscriptions):
         """Add the results of some subscriptions."""

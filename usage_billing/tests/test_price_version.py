@@ -346,6 +346,29 @@ class TestSimulation(UsageBillingCommon):
             ):
                 self.simulation().action_run()
 
+    def test_a_simulation_that_cannot_go_on_stops_alone(self):
+        first, second = self.simulation(), self.simulation()
+        self.patch(usage_simulation, "AT_ONCE", 0)
+        (first + second).mapped(lambda simulation: simulation.action_run())
+        simulations = type(first)
+        original = simulations._sheets
+
+        def broken(simulation, *arguments):
+            if simulation == first:
+                raise ZeroDivisionError("boom")
+            return original(simulation, *arguments)
+
+        with (
+            patch.object(simulations, "_sheets", broken),
+            self.assertLogs("odoo.addons.usage_billing.models.usage_simulation", "ERROR"),
+            self.enter_registry_test_mode(),
+        ):
+            self.env.ref("usage_billing.cron_simulate").method_direct_trigger()
+        self.env.invalidate_all()
+        self.assertEqual((first.state, first.problem, second.state), ("stopped", "boom", "done"))
+        first.action_run()
+        self.assertEqual((first.state, first.problem), ("running", False))
+
     def test_many_run_in_the_background(self):
         self._customer("Globex")
         simulation = self.simulation()
