@@ -9,6 +9,7 @@ from . import (
     usage_meter_version,
     usage_source_limit,
     usage_source_key,
+    usage_source_silence,
     usage_meter,
     usage_account,
     usage_account_assignment,

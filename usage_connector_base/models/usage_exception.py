@@ -23,7 +23,9 @@ REFUSED_REASONS = {
     "queue_full": "Too many events waited to be counted",
     "address_not_allowed": "Sent from an address that is not allowed",
 }
+SILENT = "source_silent"
 OPERATIONAL_REASONS = {
+    SILENT: "Source that has fallen silent",
     "meter_unknown": "No meter counts this type of event",
     **REFUSED_REASONS,
     **{code: text.rstrip(".") for code, text in (REJECTIONS | corrections.REJECTIONS | summaries.REJECTIONS).items()},

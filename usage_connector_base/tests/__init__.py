@@ -63,6 +63,7 @@ from . import (
     test_span,
     test_source_key,
     test_source_limit,
+    test_source_silence,
     test_trace,
     test_summary,
     test_summary_windows,
