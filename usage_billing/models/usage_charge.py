@@ -164,6 +164,13 @@ class UsageCharge(models.Model):
         steps = [step for step in self.explanation or () if step["step"] == "billed"]
         return {step["invoice"]: -Decimal(step["amount"]) for step in steps}
 
+    def _rests_on_charged(self):
+        """Say whether what is taken off, and what is new, is what earlier statements of the period left."""
+        before = self.statement_id._charges_before(self._key(), {})
+        charged = {interim.name: Decimal(charge.result["amount"]) for interim, charge in before}
+        new = CONTEXT.subtract(Decimal(self._metered()), self._metered_before())
+        return self._taken_off().items() <= charged.items() and (not before or self.quantity == float(new))
+
     def _key(self):
         """Return what tells the charges of a statement apart: line and version of its price."""
         return self.subscription_line_id.id, self.price_id.id

@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
+from odoo.tools import SQL
 
 from odoo.addons.usage_connector_base.aggregations import Window
 
@@ -241,6 +242,24 @@ class UsageStatement(models.Model):
 
     def action_submit(self):
         """Refuse while what is taken off a statement may still change."""
+        self._check_earlier_submitted()
+        return super().action_submit()
+
+    def action_approve(self):
+        """Refuse what takes off something else than was charged, in case both changed at the same moment."""
+        self._check_earlier_submitted()
+        for statement in self.filtered(lambda statement: statement._earlier_interims()):
+            if not all(charge._rests_on_charged() for charge in statement.charge_ids):
+                raise UserError(
+                    self.env._(
+                        "%s takes off what is no longer what earlier statements of the period charge. Reject it, have "
+                        "it rated again, and submitted.",
+                        statement.name,
+                    )
+                )
+        return super().action_approve()
+
+    def _check_earlier_submitted(self):
         for statement in self:
             waiting = statement._earlier_interims().filtered(lambda other: other.state in RATEABLE) - self
             if waiting:
@@ -251,7 +270,6 @@ class UsageStatement(models.Model):
                         interim=waiting[0].name,
                     )
                 )
-        return super().action_submit()
 
     def action_reject(self, reason):
         """Refuse while a later statement of the period rests on the charges."""
@@ -264,7 +282,18 @@ class UsageStatement(models.Model):
                     interim=", ".join(self.filtered("interim_of_id").mapped("name")),
                 )
             )
+        self._later_of_period()._start_over_at_once()
         return super().action_reject(reason)
+
+    def _start_over_at_once(self):
+        """Have whoever submits these at the same moment fail to serialize, and be refused when that is run again.
+
+        Each of the two only reads what the other one writes, which would let both go through.
+        """
+        self.flush_recordset(["write_date"])
+        query = "UPDATE usage_statement SET write_date = now() AT TIME ZONE 'UTC' WHERE id = ANY(%s)"
+        self.env.cr.execute(SQL(query, self.ids))
+        self.invalidate_recordset(["write_date"])
 
     def _invoice_line_text(self, charge):
         """Also tell the customer what was billed before."""

@@ -9,6 +9,8 @@ from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Command
 from odoo.tests import tagged
 
+from odoo.addons.usage_connector_base.guard import unlocked
+
 from .common import END, START, UsageBillingCommon, UsageInvoicingCommon
 from .test_amendment import AmendmentCommon
 from .test_rating import LOGGER
@@ -416,6 +418,41 @@ class TestInterim(InterimCommon):
             interim.with_user(self.approver).action_reject("Again")
         (interim | march).with_user(self.approver).action_reject("Again")
         self.assertEqual(set((interim | march).mapped("state")), {"rated"})
+
+    def test_rejecting_writes_what_rests_on_it(self):
+        """Whoever submits the period at the same moment has read a row that has changed since, and starts over."""
+        self.thresholds(10)
+        self.use(30, day(2))
+        self.run_at(day(3))
+        interim, march = self.advance(self.interims, "to_approve"), self.rated(START)
+        before = self.place(march)
+        interim.with_user(self.approver).action_reject("Again")
+        self.assertNotEqual(self.place(march), before)
+
+    def place(self, statement):
+        """Where the database keeps a row: every change of it is another place."""
+        self.env.flush_all()
+        self.env.cr.execute("SELECT ctid::text FROM usage_statement WHERE id = %s", [statement.id])
+        return self.env.cr.fetchone()
+
+    def test_what_was_taken_off_is_what_was_charged_when_it_is_approved(self):
+        """15.00 are taken off, the interim statement comes to charge 17.00: 2.00 would be billed twice."""
+        self.thresholds(10)
+        self.use(30, day(2))
+        self.run_at(day(3))
+        interim, march = self.interims, self.rated(START)
+        (interim | march).with_user(self.preparer).action_submit()
+        unlocked(interim).write({"state": "rated"})  # as if rejected at the moment when march was submitted
+        with self.assertRaisesRegex(UserError, f"{march.name} charges what {interim.name} left"):
+            march.with_user(self.approver).action_approve()
+        self.use(4, day(2, 1))
+        self.advance(interim, "approved")
+        self.assertEqual(interim.amount_untaxed, 17)
+        with self.assertRaisesRegex(UserError, f"{march.name} .* no longer .* Reject"):
+            march.with_user(self.approver).action_approve()
+        march.with_user(self.approver).action_reject("Rate it again")
+        self.advance(march, "approved")
+        self.assertEqual(march.amount_untaxed, 0)
 
     def test_the_price_of_a_line_stays_once_it_is_billed(self):
         """30 at 0.50, at 2.00 as long as nobody submitted that: then not, or all 30 would be billed again."""
