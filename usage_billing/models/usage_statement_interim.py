@@ -3,8 +3,10 @@
 An interim statement covers the period from its start until a full hour. Its charges are those of the
 usage until then, less what interim statements before it charged; the statement of the period itself
 charges the rest. Tiers and included quantities therefore count on, usage that comes late is charged by
-the next statement, and all of them together amount to what one statement would. What belongs to the
-period as a whole (fees, minimums, commitments that lack) stands on the last one.
+the next statement, and all of them together amount to what one statement would. Prices that begin anew
+on every statement are the exception: each one prices the usage since the one before, and earlier usage
+only where some of it was taken back. What belongs to the period as a whole (fees, minimums, commitments
+that lack) stands on the last one.
 """
 
 from dataclasses import replace
