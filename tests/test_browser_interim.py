@@ -18,9 +18,9 @@ from scenario.story import Customer, Meter, Plan, Price
 
 pytestmark = pytest.mark.browser
 
-METER = Meter("calls", "API Calls", "api.call", "call", "sum", "calls")
-CUSTOMER = Customer("Big Spender Ltd.", "ap@spender.example", "calls", ("spender-1",))
-PLAN = Plan(CUSTOMER.plan, "API Calls", (Price(METER.code, "per_unit", "0.25"),))
+METER = Meter("spent_calls", "Spent Calls", "call.spent", "call", "sum", "calls")
+CUSTOMER = Customer("Big Spender Ltd.", "ap@spender.example", "spending", ("spender-1",))
+PLAN = Plan(CUSTOMER.plan, "Spending", (Price(METER.code, "per_unit", "0.25"),))
 
 
 def days_ago(days):
@@ -31,7 +31,7 @@ def days_ago(days):
 @pytest.fixture(scope="module")
 def product(environment, server):
     """A plan with a price of calls, and a customer who made 1,000 of them two days ago."""
-    product = Product(environment, server, "calls")
+    product = Product(environment, server, "spending")
     product.stage.create_meters((METER,))
     product.stage.create_plans((PLAN,), (METER,))
     product.stage.create_customers((CUSTOMER,))
