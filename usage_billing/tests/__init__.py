@@ -16,6 +16,7 @@ from . import (
     test_explanation,
     test_guard,
     test_interim,
+    test_interim_concurrency,
     test_interval,
     test_invoice_changes,
     test_invoicing,

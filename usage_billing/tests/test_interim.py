@@ -419,22 +419,6 @@ class TestInterim(InterimCommon):
         (interim | march).with_user(self.approver).action_reject("Again")
         self.assertEqual(set((interim | march).mapped("state")), {"rated"})
 
-    def test_rejecting_writes_what_rests_on_it(self):
-        """Whoever submits the period at the same moment has read a row that has changed since, and starts over."""
-        self.thresholds(10)
-        self.use(30, day(2))
-        self.run_at(day(3))
-        interim, march = self.advance(self.interims, "to_approve"), self.rated(START)
-        before = self.place(march)
-        interim.with_user(self.approver).action_reject("Again")
-        self.assertNotEqual(self.place(march), before)
-
-    def place(self, statement):
-        """Where the database keeps a row: every change of it is another place."""
-        self.env.flush_all()
-        self.env.cr.execute("SELECT ctid::text FROM usage_statement WHERE id = %s", [statement.id])
-        return self.env.cr.fetchone()
-
     def test_what_was_taken_off_is_what_was_charged_when_it_is_approved(self):
         """15.00 are taken off, the interim statement comes to charge 17.00: 2.00 would be billed twice."""
         self.thresholds(10)
