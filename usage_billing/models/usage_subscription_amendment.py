@@ -383,8 +383,7 @@ class UsageSubscription(models.Model):
         """Make a line that goes on from a day as another one was."""
         values = {**line._values_of(LINE_FIELDS), **changed, "date_from": date, "date_to": until, "active": True}
         continued = line.create({"subscription_id": self.id, **values})
-        for commitment in line.commitment_ids:
-            commitment.copy({"line_id": continued.id})
+        continued._promise_as(line)
         return continued
 
     def _amend_change_plan(self, date, plan):
@@ -426,9 +425,10 @@ class UsageSubscription(models.Model):
             raise UserError(
                 self.env._("From: resuming takes a day after the pause began. To take the pause back, undo it.")
             )
-        for values in pause.before["lines"].values():
+        for paused, values in pause.before["lines"].items():
             if not values["date_to"] or fields.Date.to_date(values["date_to"]) >= date:
-                self.line_ids.create({"subscription_id": self.id, **values, "date_from": date})
+                line = self.line_ids.create({"subscription_id": self.id, **values, "date_from": date})
+                line._promise_as(self.line_ids.browse(int(paused)).exists())
         unlocked(self).paused_from = False
 
     def _amend_cancel(self, date):
@@ -501,6 +501,11 @@ class UsageSubscriptionLine(models.Model):
 
     def _values_of(self, names):
         return _values(self, names)
+
+    def _promise_as(self, line):
+        """Commit to what another line does, which this one takes the place of."""
+        for commitment in line.commitment_ids:
+            commitment.copy({"line_id": self.id})
 
 
 def _values(record, names):

@@ -94,6 +94,19 @@ class TestAnnual(AmendmentCommon):
         )
         self.assertEqual(self.months(contract, 3, 4, 5, 6), [10, 20, 20, 30])
 
+    def test_a_commitment_outlasts_a_pause(self):
+        """20 a month instead of the price's 10: after a pause still 20."""
+        contract = self.contract(self._price(unit_amount=1, commitment_type="amount", commitment_value=10))
+        self.env["usage.subscription.commitment"].create(
+            {"line_id": contract.line_ids.id, "date_from": "2025-01-01", "value": 20}
+        )
+        contract._amend("pause", date(2025, 2, 1))
+        resumed = contract._amend("resume", date(2025, 3, 1))
+        self.assertEqual(self.months(contract, 1, 2, 3), [20, 0, 20])
+        self.assertEqual(contract.commitment_ids.line_id, contract.with_context(active_test=False).line_ids)
+        resumed.action_undo()
+        self.assertEqual(len(contract.commitment_ids), 1)
+
     def test_bad_commitments(self):
         with self.assertRaisesRegex(ValidationError, "Line: the price of Tokens has no commitment"):
             self.env["usage.subscription.commitment"].create(
