@@ -33,6 +33,8 @@ KINDS = [
     ("renew", "Renew"),
     ("change_end", "Change the end"),
 ]
+# What says until when a contract runs, where the latest one counts.
+ENDING = {"cancel", "renew", "change_end"}
 # What an amendment may change: kept before and after it.
 SUBSCRIPTION_FIELDS = ("plan_id", "date_end", "paused_from", "state")
 LINE_FIELDS = (
@@ -474,7 +476,9 @@ class UsageSubscription(models.Model):
             self.message_post(body=self.env._("The contract was not renewed: %s", error))
 
     def _is_cancelled(self):
-        return any(x.kind == "cancel" and not x.reverted_date for x in self.amendment_ids)
+        """Say whether the contract was cancelled, and neither renewed nor given another end since."""
+        ends = self.amendment_ids.filtered(lambda x: x.kind in ENDING and not x.reverted_date)
+        return ends.sorted("id")[-1:].kind == "cancel"
 
     # -- screens ----------------------------------------------------------------------------
 

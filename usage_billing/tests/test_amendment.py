@@ -158,6 +158,26 @@ class TestAmendment(AmendmentCommon):
         contract._prepare_due(datetime(2027, 1, 1))
         self.assertEqual((contract.state, str(contract.date_end)), ("closed", "2026-12-31"))
 
+    def test_renewed_or_given_another_end_after_it_was_cancelled(self):
+        """What was agreed on last counts: a contract that goes on after all renews by itself again."""
+        for kind, values in (("renew", {}), ("change_end", {"end": date(2026, 12, 31)})):
+            with self.subTest(kind):
+                contract = self.contract(self.price, term_months=12, renews=True)
+                contract._amend("cancel", date(2026, 1, 1))
+                contract._amend(kind, date(2026, 1, 1), **values)
+                contract._prepare_due(datetime(2027, 1, 1))
+                self.assertEqual((contract.state, str(contract.date_end)), ("active", "2027-12-31"))
+                contract._amend("cancel", date(2028, 1, 1))
+                contract._prepare_due(datetime(2028, 1, 1))
+                self.assertEqual((contract.state, str(contract.date_end)), ("closed", "2027-12-31"))
+
+    def test_cancelled_again_once_the_renewal_is_undone(self):
+        contract = self.contract(self.price, term_months=12, renews=True)
+        contract._amend("cancel", date(2026, 1, 1))
+        contract._amend("renew", date(2026, 1, 1)).action_undo()
+        contract._prepare_due(datetime(2026, 1, 1))
+        self.assertEqual((contract.state, str(contract.date_end)), ("closed", "2025-12-31"))
+
     def test_the_end_is_changed(self):
         self.subscription._amend("change_end", date(2025, 7, 1), end=date(2025, 6, 30))
         self.assertEqual(str(self.subscription.date_end), "2025-06-30")
