@@ -73,7 +73,7 @@ class UsageSignal(models.Model):
         "usage.statement",
         compute="_compute_statement_id",
         compute_sudo=True,  # salespeople see that there is one; opening it takes its own rights
-        help="The statement that bills the usage, once it was opened.",
+        help="The statement of the billing period in which the signal was raised, once it was opened.",
     )
     meter_id = fields.Many2one(
         "usage.meter", readonly=True, index="btree_not_null", check_company=True, ondelete="restrict"
@@ -83,7 +83,7 @@ class UsageSignal(models.Model):
         string="Usage From",
         required=True,
         readonly=True,
-        help="Start of the usage that was looked at (UTC): of the billing period, or of the 7 days.",
+        help="Start of the usage that was looked at (UTC): of what the included quantity is for, or of the 7 days.",
     )
     period_end = fields.Datetime(
         string="Usage Until",
@@ -152,14 +152,21 @@ class UsageSignal(models.Model):
             reference = signal.reference_value
             signal.percentage = signal.value / reference * 100 if reference else 0.0
 
-    @api.depends("subscription_id", "period_start")
+    @api.depends("subscription_id", "date")
     def _compute_statement_id(self):
-        domain = Domain("subscription_id", "in", self.subscription_id.ids)
-        domain &= Domain("period_start", "in", self.mapped("period_start")) & Domain("interim_of_id", "=", False)
-        statements = self.env["usage.statement"].search(domain)
-        by_period = {(statement.subscription_id, statement.period_start): statement for statement in statements}
-        for signal in self:
-            signal.statement_id = by_period.get((signal.subscription_id, signal.period_start), False)
+        self.statement_id = False
+        billed = self.filtered(lambda signal: signal.subscription_id and signal.date)
+        if not billed:
+            return
+        # Of the period in which it was raised: what was looked at may have begun long before.
+        dates = billed.mapped("date")
+        domain = Domain("subscription_id", "in", billed.subscription_id.ids) & Domain("interim_of_id", "=", False)
+        domain &= Domain("period_start", "<=", max(dates)) & Domain("period_end", ">", min(dates))
+        statements = self.env["usage.statement"].search(domain).grouped("subscription_id")
+        for signal in billed.filtered(lambda signal: signal.subscription_id in statements):
+            signal.statement_id = statements[signal.subscription_id].filtered(
+                lambda statement, at=signal.date: statement.period_start <= at < statement.period_end
+            )
 
     @api.depends("evidence", "kind")
     @api.depends_context("lang", "tz")

@@ -1,6 +1,6 @@
-"""A customer has used most of what its price includes, before the period is over."""
+"""A customer has used most of what its price includes, before the period (or contract year) is over."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from odoo import fields, models
@@ -13,7 +13,7 @@ from odoo.addons.usage_connector_base.aggregations import Window
 
 
 class UsageSignalKindIncludedThreshold(models.AbstractModel):
-    """Usage of the current billing period against the included quantity of the line."""
+    """Usage against the included quantity of the line, over what that is for: a period, a contract year, a contract."""
 
     _name = "usage.signal.kind.included_threshold"
     _inherit = "usage.signal.kind"
@@ -24,20 +24,32 @@ class UsageSignalKindIncludedThreshold(models.AbstractModel):
     def _detect(self, rule, at):
         """Find subscription lines that used the rule's percentage of what is included.
 
-        The period is the subscription's own, the one that contains ``at``. A line is
-        found once a period, from the moment the percentage is reached exactly.
+        The period is the one that the line counts over and that contains ``at``: a billing
+        period, a contract year, or the contract. A line is found once in it, from the moment
+        the percentage is reached exactly.
         """
         lines = self._lines(rule)
-        periods = {sub: sub._period(sub._period_index(at)) for sub in lines.subscription_id}
-        windows = {line: line._window(*periods[line.subscription_id]) for line in lines}
+        periods = {line: self._period(line, at) for line in lines}
+        windows = {line: line._window(*periods[line]) for line in lines}
         running = lines.filtered(lambda line: windows[line] and windows[line][0] <= at < windows[line][1])
         used = self._used(running.sorted("id"), windows, at)
         percentage = exact(rule.percentage)
         return [
-            self._facts(rule, line, periods[line.subscription_id], windows[line], str(quantity))
+            self._facts(rule, line, periods[line], windows[line], str(quantity))
             for line, quantity in used.items()
             if quantity * 100 >= exact(line.included_quantity) * percentage
         ]
+
+    def _period(self, line, at):
+        """Return [start, end), naive UTC, that the line counts over and that contains ``at``.
+
+        A contract without an end is looked at until the end of the running billing period.
+        """
+        start, end = line._counting_period(at)
+        if end == datetime.max:
+            subscription = line.subscription_id
+            end = subscription._period(subscription._period_index(at))[1]
+        return start, end
 
     def _lines(self, rule):
         """Return the lines of active subscriptions that include a quantity."""
@@ -60,7 +72,7 @@ class UsageSignalKindIncludedThreshold(models.AbstractModel):
     def _facts(self, rule, line, period, window, used):
         """Return the values of the signal for one line over the percentage.
 
-        :param period: start and end of the billing period, naive UTC
+        :param period: start and end of what the line counts over, as of :meth:`_period`
         :param window: start and end of the part of it that the line bills, naive UTC
         :param str used: quantity since the start of the window
         """
@@ -86,6 +98,7 @@ class UsageSignalKindIncludedThreshold(models.AbstractModel):
                 "included_quantity": exact_text(line.included_quantity),
                 "percentage": str(Decimal(used) / included * 100),
                 "threshold": exact_text(rule.percentage),
+                **({"counted_over": line.counted_over} if line.counted_over != "period" else {}),
             },
         }
 
@@ -152,7 +165,7 @@ class UsageSignalKindIncludedThreshold(models.AbstractModel):
         return [
             (self.env._("Subscription"), evidence["subscription"]),
             (self.env._("Meter"), evidence["meter"]),
-            (self.env._("Billing period"), self._billed_days(evidence)),
+            (self._period_label(evidence.get("counted_over")), self._billed_days(evidence)),
             (self.env._("Used so far"), self._format_quantity(evidence["quantity"], unit)),
             (self.env._("Included"), self._format_quantity(evidence["included_quantity"], unit)),
             (self.env._("Used of included"), self._format_percentage(evidence["percentage"])),
@@ -166,6 +179,12 @@ class UsageSignalKindIncludedThreshold(models.AbstractModel):
                 self._format_amount(evidence["projected_overage"], evidence["currency"]),
             ),
         ]
+
+    def _period_label(self, counted_over):
+        """Return what the included quantity is for; ``counted_over`` None is a billing period."""
+        if counted_over == "year":
+            return self.env._("Contract year")
+        return self.env._("Contract") if counted_over else self.env._("Billing period")
 
     def _billed_days(self, evidence):
         """Return the days that the line bills, in the time zone of its subscription."""

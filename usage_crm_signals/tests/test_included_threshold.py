@@ -112,6 +112,67 @@ class TestIncludedThreshold(SignalCommon):
         self.use(self.account, datetime(2025, 6, 20), 1500)
         self.assertFalse(self.found())
 
+    # -- counted over more than a period ----------------------------------------------------
+
+    def test_a_contract_year_counts_from_its_start(self):
+        """1,000 a year: 400 in February and 399 in July are not enough, one more is; next year begins anew."""
+        self.line.counted_over = "year"
+        self.use(self.account, datetime(2025, 2, 3, 12), 400)
+        self.use(self.account, datetime(2025, 7, 3, 12), 399)
+        self.assertFalse(self.found())
+        self.use(self.account, datetime(2025, 7, 3, 13), 1)
+        signal = self.found()
+        self.assertEqual((signal.value, signal.reference_value), (800.0, 1000.0))
+        self.assertEqual((signal.period_start, signal.period_end), (datetime(2025, 1, 1), datetime(2026, 1, 1)))
+        self.assertFalse(self.found(datetime(2026, 1, 20)))
+
+    def test_once_a_contract_year(self):
+        self.line.counted_over = "year"
+        self.use(self.account, datetime(2025, 2, 3, 12), 850)
+        self.assertTrue(self.found(datetime(2025, 2, 10)))
+        self.use(self.account, datetime(2025, 7, 3, 12), 850)
+        self.assertFalse(self.found())
+
+    def test_the_pace_of_a_contract_year(self):
+        """912 in 182 of 365 days make 1,829: 829 above at 0.50."""
+        self.line.counted_over = "year"
+        self.use(self.account, datetime(2025, 2, 3, 12), 912)
+        signal = self.found(datetime(2025, 7, 2))
+        self.assertEqual(signal.evidence["projected_quantity"], "1829")
+        self.assertEqual(signal.expected_revenue, 414.5)
+        self.assertIn("Contract year", signal.evidence_html)
+        self.assertIn("01/01/2025 to 12/31/2025", signal.evidence_html)
+
+    def test_a_contract_year_leads_to_the_statement_of_its_month(self):
+        self.line.counted_over = "year"
+        self.use(self.account, datetime(2025, 2, 3, 12), 850)
+        signal = self.found()
+        january = self.subscription._ensure_statement(datetime(2025, 1, 10))
+        july = self.subscription._ensure_statement(NOW)
+        self.assertNotEqual(january, july)
+        self.env.invalidate_all()
+        self.assertEqual(signal.statement_id, july)
+
+    def test_a_contract_without_an_end(self):
+        """Looked at until the end of the running period, and found once."""
+        self.subscription.tz = "Asia/Tokyo"
+        self.line.counted_over = "term"
+        self.use(self.account, datetime(2025, 2, 3, 12), 850)
+        signal = self.found()
+        self.assertEqual(signal.period_start, datetime(2024, 12, 31, 15))
+        self.assertEqual(signal.period_end, datetime(2025, 7, 31, 15))
+        self.assertIn("01/01/2025 to 07/31/2025", signal.evidence_html)
+        self.use(self.account, datetime(2025, 8, 3, 12), 900)
+        self.assertFalse(self.found(datetime(2025, 8, 10)))
+
+    def test_a_contract_with_an_end(self):
+        self.subscription.date_end = "2025-10-31"
+        self.line.counted_over = "term"
+        self.use(self.account, datetime(2025, 2, 3, 12), 850)
+        signal = self.found()
+        self.assertEqual(signal.period_end, datetime(2025, 11, 1))
+        self.assertIn("01/01/2025 to 10/31/2025", signal.evidence_html)
+
     # -- which subscriptions ----------------------------------------------------------------
 
     def test_drafts_raise_nothing(self):
