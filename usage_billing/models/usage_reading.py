@@ -1,5 +1,6 @@
 """Usage in the shape that a price needs: totals, hours, or events, with the dimensions it looks at."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import NamedTuple
@@ -26,6 +27,16 @@ class Reading(NamedTuple):
     need: Need
     #: Names from the event's data down to its money; empty where the price needs none.
     amount_path: tuple = ()
+    #: Instant (naive UTC) from which on usage is read by itself, because it is free before; None for no such.
+    cut: datetime | None = None
+
+    def parts(self):
+        """Return [(instant, reading)]: what is read from an instant on, None where nothing is cut."""
+        if not self.cut:
+            return [(None, self)]
+        meter, spans = self.window
+        edges = (datetime.min, self.cut), (self.cut, datetime.max)
+        return [(edge[0], self._replace(window=Window.within(meter, spans, *edge), cut=None)) for edge in edges]
 
     @property
     def in_pieces(self):
@@ -61,6 +72,8 @@ class UsageReading(models.AbstractModel):
     def _records(self, readings):
         """Return the usage of every reading in pieces, with one query for all that need no event.
 
+        What is read before and after a cut is two pieces at least, each aggregated by itself.
+
         An hour, or the usage of some dimensions, is what the meter's aggregation makes of it for
         each account, added up. Pieces come in the order of time, then dimensions; events of the
         same instant in the order in which they were received. The same facts always give the same
@@ -69,11 +82,26 @@ class UsageReading(models.AbstractModel):
         :param readings: list of :class:`Reading`
         :return: list of tuples of ``rating.Record``, empty where the total does
         """
+        parts = [(key, since, part) for key, reading in enumerate(readings) for since, part in reading.parts()]
+        found = self._of_parts([part for _key, _since, part in parts])
+        found.update(self._of_totals([(n, part) for n, (_key, since, part) in enumerate(parts) if since]))
+        records = [[] for _reading in readings]
+        for n, (key, since, _part) in enumerate(parts):
+            records[key] += [_from(since, record) for record in found.get(n, ())]
+        return list(map(tuple, records))
+
+    def _of_parts(self, readings):
+        """Return {position: records} of the readings that need more than their total."""
         wanted = [(key, reading) for key, reading in enumerate(readings) if reading.in_pieces]
         from_events = [item for item in wanted if item[1].need.pieces == EVENTS]
         by_hour = [item for item in wanted if item[1].need.pieces != EVENTS]
-        found = {**self._of_hours(by_hour), **self._of_events(from_events)}
-        return [tuple(found.get(key, ())) for key in range(len(readings))]
+        return {**self._of_hours(by_hour), **self._of_events(from_events)}
+
+    def _of_totals(self, items):
+        """Return {key: records}: one record for the total, where that is all that is needed."""
+        items = [(key, reading) for key, reading in items if not reading.in_pieces]
+        quantities = self.env["usage.aggregate"]._quantities([reading.window for _key, reading in items])
+        return {key: [rating.Record(found)] for (key, _reading), found in zip(items, quantities, strict=True)}
 
     # -- hours, or the dimensions of the whole -------------------------------------------------
 
@@ -182,6 +210,11 @@ def _aggregation(piece):
     return AGGREGATIONS[piece.definition.aggregation]
 
 
+def _from(since, record):
+    """Return a record as of an instant where it tells none, or that of the hour in which it lies."""
+    return replace(record, at=max(record.at or since, since)) if since else record
+
+
 def _order(record):
     """Hours in their order, and dimensions within them."""
     return record.at or datetime.min, sorted(record.dimensions.items())
@@ -230,15 +263,17 @@ class Terms(NamedTuple):
 
     def need(self):
         """Return the shape in which the usage must be read."""
-        need = self.price._need(self.tz)
-        trial = self._trial_end()
-        if trial and self.start < trial < self.end:
-            need |= Need(HOURS if trial == trial.replace(minute=0, second=0) else EVENTS)
-        return need
+        return self.price._need(self.tz)
 
-    def _trial_end(self):
+    def trial_end(self):
+        """Return the instant at which the trial ends, None for a price without one."""
         days = self.price.trial_days
         return self.subscribed_at + timedelta(days=days) if days else None
+
+    def cut(self):
+        """Return the instant at which the trial ends while the price is in force, None where it does not."""
+        end = self.trial_end()
+        return end if end and self.start < end < self.end else None
 
     def window(self, spans):
         """Return the window of what was used on these terms; a fee without a meter has none.
@@ -251,7 +286,7 @@ class Terms(NamedTuple):
     def reading(self, window):
         """Return what to read for a window."""
         path = self.price.amount_path if self.price.amount_path else ""
-        return Reading(window, self.need(), tuple(path.split(".")) if path else ())
+        return Reading(window, self.need(), tuple(path.split(".")) if path else (), self.cut())
 
     def usage(self, quantity, records, prior=0):
         """Return the ``rating.Usage`` of what was read.

@@ -37,7 +37,7 @@ class Billed(NamedTuple):
         if not (rounds_anew or price.split == "independent") or self.line.counted_over != "period":
             return False
         need = self.terms.need()
-        return not (need.pieces or need.dimensions)
+        return not (need.pieces or need.dimensions or self.terms.cut())
 
     def key(self):
         """Return what tells charges of a statement apart: ids of the line and of the version of its price."""

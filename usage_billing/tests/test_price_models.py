@@ -285,6 +285,63 @@ class TestPriceSteps(PriceModelCommon):
         self.charge.statement_id._reconcile()
         self.assertEqual(self.charge.statement_id.reconciliation_ids.state, "matched")
 
+    def test_trial_of_what_does_not_add_up(self):
+        """What follows the trial is aggregated by itself, as if it began on March 12th: 10, 6, 10 and 8 seats."""
+        noons = [datetime(2025, 3, day, 12) for day in (10, 12, 13, 14, 15)]
+        levels = list(zip((4, 10, 6, 10, 8), noons, strict=True))
+        cases = {
+            "max": ("10", "4", "10.00"),
+            "min": ("4", "4", "6.00"),
+            "average": ("7.6", "4", "8.50"),
+            "latest": ("8", "4", "8.00"),
+            "unique_count": ("4", "1", "3.00"),  # different numbers: 10, 6 and 8
+        }
+        for aggregation, (metered, free, amount) in cases.items():
+            with self.subTest(aggregation):
+                kind = f"level.{aggregation}"
+                meter = self._meter(aggregation, aggregation=aggregation, value_path="tokens", event_type=kind)
+                usage = [(tokens, {"at": at, "event_type": kind}) for tokens, at in levels]
+                values = {"start": "2025-03-05", "meter_id": meter.id, "unit_amount": 1, "trial_days": 7}
+                self.assertEqual(self.bill(usage, **values), amount)
+                [step] = self.steps("trial")
+                self.assertEqual((self.charge.metered, step["free"]), (metered, free))
+                self.charge.statement_id._reconcile()
+                self.assertEqual(self.charge.statement_id.reconciliation_ids.state, "matched")
+
+    def test_trial_of_levels_over_time(self):
+        """4 GB from the 10th at noon, 10 from the 12th, none from the 13th: of the 12th 12 hours × 4 and 24 × 10."""
+        meter = self._meter("gb", aggregation="time_weighted", value_path="tokens", event_type="gb")
+        usage = [
+            (level, {"at": datetime(2025, 3, day, 12), "event_type": "gb"})
+            for level, day in ((4, 10), (10, 12), (0, 13))
+        ]
+        values = {"start": "2025-03-05", "meter_id": meter.id, "unit_amount": 1, "trial_days": 7}
+        self.assertEqual(self.bill(usage, **values), "288.00")
+        self.assertEqual((self.charge.metered, self.steps("trial")[0]["free"]), ("432", "144"))
+
+    def test_trial_of_groups(self):
+        """Each region has a peak of its own after the trial: 10 and 3, at 2.00 for the first 5 and 1.00 above."""
+        peak = self._meter(
+            "peak", aggregation="max", value_path="tokens", event_type="peak", dimensions="model, region, unit"
+        )
+        of = {"event_type": "peak"}
+        usage = [
+            (40, {"at": MARCH, "region": "eu", **of}),
+            (10, {"at": datetime(2025, 3, 12, 12), "region": "eu", **of}),
+            (6, {"at": datetime(2025, 3, 13, 12), "region": "eu", **of}),
+            (3, {"at": datetime(2025, 3, 13, 12), "region": "us", **of}),
+        ]
+        values = {"model": "graduated", "tiers": ((5, 2, 0), (0, 1, 0)), "group_by": "region", "trial_days": 7}
+        self.assertEqual(self.bill(usage, start="2025-03-05", meter_id=peak.id, **values), "21.00")
+
+    def test_trial_that_ends_within_an_hour(self):
+        """In St. John's the trial ends on March 12th at 3:30 UTC: 7 at 3:20 are free, 5 at 3:40 are not."""
+        usage = [(7, {"at": datetime(2025, 3, 12, 3, 20)}), (5, {"at": datetime(2025, 3, 12, 3, 40)})]
+        values = {"zone": "America/St_Johns", "start": "2025-03-05", "unit_amount": 1, "trial_days": 7}
+        self.assertEqual(self.bill(usage, **values), "5.00")
+        # The highest hour of each day in UTC, of which 3:30 to 4:00 is what follows the trial.
+        self.assertEqual(self.bill(usage, bucket_interval="day", tz="UTC", **values), "5.00")
+
     def test_a_period_in_the_trial(self):
         values = {"unit_amount": 1, "minimum_amount": 50, "trial_days": 40}
         self.assertEqual(self.bill([(10, {})], start="2025-03-05", **values), "0.00")
