@@ -387,7 +387,15 @@ class UsagePrice(models.Model):
         if included_quantity:
             included = format_number(self.env, exact(included_quantity))
             words = self.env._("First %(quantity)s included, then %(price)s", quantity=included, price=words)
-        return self.env._("; ").join([words, *filter(None, (step.words(self) for step in STEPS))])
+        steps = (step.words(self) for step in STEPS)
+        return self.env._("; ").join([words, *filter(None, (self._divisor_words(), *steps))])
+
+    def _divisor_words(self):
+        """Return by what the events' amounts are divided; a price in the event has words of its own for it."""
+        if not self.amount_path or self.parent_id or self.model == "event_price" or self.amount_divisor in (0, 1):
+            return ""
+        divisor = format_number(self.env, exact(self.amount_divisor))
+        return self.env._("the events' amounts divided by %s", divisor)
 
     def _amount_words(self, amount):
         return format_amount(self.env, exact(amount), self.currency_id)

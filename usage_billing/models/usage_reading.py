@@ -13,6 +13,8 @@ from odoo.addons.usage_connector_base.aggregations import AGGREGATIONS, Span, Wi
 from odoo.addons.usage_connector_base.models.usage_aggregate_quantities import Piece
 
 from .. import rating
+from ..numbers import exact
+from ..rating.decimals import quotient
 from ..rating.periods import local_date
 from ..terms import EVENTS, HOURS, WHOLE, Need
 
@@ -306,9 +308,17 @@ class Terms(NamedTuple):
             raise rating.UsageError(
                 f"{lacking} events have no number at data.{self.price.amount_path}: correct them, or the price"
             )
+        records = [self._with_money(record) for record in records]
         if self.price._counts_from_day():
             records = [self._prorated(record) for record in records]
         return rating.Usage.of(records, **values)
+
+    def _with_money(self, record):
+        """Return a record with its money in the unit of the currency; a price in the event tells how it is divided."""
+        divisor = exact(self.price.amount_divisor)
+        if record.amount is None or divisor == 1 or self.price.model == "event_price":
+            return record
+        return replace(record, amount=quotient(record.amount, divisor))
 
     def share(self):
         """Return the part of the period in which the price applies; None for all of it."""

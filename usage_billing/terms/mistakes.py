@@ -44,7 +44,7 @@ def _amount_path(price):
 
 
 def _amount_divisor(price):
-    if price.model == "event_price" and not price.amount_divisor:
+    if price.amount_path and not price.parent_id and not price.amount_divisor:
         remedy = price.env._("write a number above 0: 1 for amounts as they are, 100 for cents")
         yield "amount_divisor", price.env._("is %s", 0), remedy
 

@@ -249,6 +249,39 @@ class TestPriceModels(PriceModelCommon):
         values = {"model": "cost_plus", "amount_path": "cost", "margin_percent": 20, "margin_per_unit": 0.1}
         self.assertEqual(self.bill(usage, **values), "5.80")
 
+    def test_amounts_in_cents(self):
+        """Payments of 200.00 and 300.00 in cents, by every price of money that stands in the events."""
+        usage = [(1, {"cents": 20000, "at": NOON}), (1, {"cents": 30000, "at": EVENING})]
+        tiers = [self.tier(sequence=1, up_to=400, percent=1), self.tier(sequence=2, percent=10)]
+        cases = [
+            # 2% of 500, and 0.30 for each payment.
+            ("10.60", {"model": "percentage", "percent": 2, "fixed_amount": 0.3}),
+            ("6.00", {"model": "percentage", "percent": 2, "free_amount": 200}),
+            # 1% of the first 400, and 10% of 100.
+            ("14.00", {"model": "graduated_percentage", "tier_ids": tiers}),
+            # 500, 20% of it, and 0.10 for each payment.
+            ("600.20", {"model": "cost_plus", "margin_percent": 20, "margin_per_unit": 0.1}),
+            ("500.00", {"model": "event_price"}),
+        ]
+        for amount, values in cases:
+            with self.subTest(values["model"]):
+                values.update(amount_path="cents", amount_divisor=100)
+                self.assertEqual(self.bill(usage, **values), amount)
+                self.assertIn("divided by 100", self.charge.price_id.description)
+
+    def test_amounts_in_cents_in_a_matrix(self):
+        """The whole price says how money is written: 500.00 as it is, 10% of 50.00, 20.00 and a half of it."""
+        parts = [
+            self.part(("own",), sequence=1, model="event_price"),
+            self.part(("card",), sequence=2, model="percentage", percent=10),
+            self.part(sequence=3, model="cost_plus", margin_percent=50),
+        ]
+        usage = [
+            (1, {"model": model, "cents": cents}) for model, cents in (("own", 50000), ("card", 5000), ("x", 2000))
+        ]
+        values = {"model": "dimensional", "dimension_1": "model", "part_ids": parts}
+        self.assertEqual(self.bill(usage, amount_path="cents", amount_divisor=100, **values), "535.00")
+
     def test_recurring(self):
         self.assertEqual(self.bill([(7, {})], model="recurring", fee_amount=50), "50.00")
         self.assertEqual(self.bill([(7, {})], model="recurring", fee_amount=5, fee_per_unit=True), "35.00")

@@ -82,6 +82,8 @@ PRICES = (
     ({**PERCENT, "amount_path": "$.payment amount"}, "Amount in the Event: .*names joined by points"),
     ({"model": "event_price"}, "Amount in the Event: .*"),
     ({"model": "event_price", "amount_path": "cost", "amount_divisor": 0}, "Amount Divisor: .*above 0"),
+    ({**PERCENT, "amount_path": "cost", "amount_divisor": 0}, "Amount Divisor: .*above 0"),
+    ({"model": "cost_plus", "amount_path": "cost", "amount_divisor": 0}, "Amount Divisor: .*above 0"),
     ({"model": "cost_plus", "amount_path": "cost", "margin_percent": -5}, "Margin .*: .*write 0 or more"),
     # A matrix, and hours
     (matrix(), "Prices: .*"),

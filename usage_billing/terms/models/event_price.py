@@ -9,14 +9,15 @@ class EventPrice(ModelTerm):
 
     def definition(self, price, tz):
         require_amount_path(price)
-        return {} if price.amount_divisor == 1 else numbers(price, amount_divisor="amount_divisor")
+        # What events carry is divided by what the whole price says before its parts see it.
+        return {} if price.parent_id or price.amount_divisor == 1 else numbers(price, amount_divisor="amount_divisor")
 
     def need(self, price, tz):
         return Need(EVENTS)
 
     def words(self, price):
         words = price.env._("The price that every event carries in %s", price._root().amount_path or "")
-        if price.amount_divisor in (0, 1):
+        if price.parent_id or price.amount_divisor in (0, 1):
             return words
         return price.env._(
             "%(words)s, divided by %(divisor)s", words=words, divisor=number_words(price, "amount_divisor")
