@@ -1,8 +1,10 @@
 import time
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
 from odoo import api, fields, models
+from odoo.exceptions import ValidationError
 from odoo.tools import ormcache
 
 from odoo.addons.usage_connector_base.aggregations import Window
@@ -25,7 +27,44 @@ class Entitled(NamedTuple):
     resets_at: str  # RFC 3339
     customer: tuple  # ids of its commercial partner, company and currency
     stops_without_credit: bool
+    is_free: bool  # while a trial lasts
     has_units: bool  # credit in units of the meter was there when the set-up was read
+
+
+class UsagePrice(models.Model):
+    _inherit = "usage.price"
+
+    @api.constrains("included_per", "group_by", "bucket_interval")
+    def _check_included_for_stop(self):
+        """Refuse a version of which no total tells when what is included is used up, where that stops a customer."""
+        apart = self.filtered(lambda price: price._includes_apart())
+        # sudo: who writes prices may not see subscriptions
+        lines = self.env["usage.subscription.line"].sudo()
+        for price in apart:
+            lines.search([("price_id", "in", price._all_versions().ids)])._check_stop_at_total()
+
+    def _includes_apart(self):
+        """Say whether groups, hours or days have included units of their own."""
+        return self.included_per == "part" and bool(self.group_by or self.bucket_interval)
+
+
+class UsageSubscriptionLine(models.Model):
+    _inherit = "usage.subscription.line"
+
+    @api.constrains("at_included_end", "price_id")
+    def _check_stop_at_total(self):
+        """Refuse to stop at the end of what is included where a group, hour or day may have some of it left."""
+        for line in self.filtered(lambda line: line.at_included_end == "stop"):
+            if any(price._includes_apart() for price in line.price_id._all_versions()):
+                raise ValidationError(
+                    self.env._(
+                        "After That: every group, hour or day of %(meter)s on %(subscription)s has included units of "
+                        "its own, so that no total tells when they are used up. Choose 'Bill more' on the "
+                        "subscription, or 'Shared' as 'Included in Groups, Hours, Days' of the price.",
+                        meter=line.price_id._subject(),
+                        subscription=line.subscription_id.name,
+                    )
+                )
 
 
 class UsageEntitlement(models.AbstractModel):
@@ -76,7 +115,7 @@ class UsageEntitlement(models.AbstractModel):
 
     def _refusal(self, item, remaining, credit):
         """Return why no more may be used, None when it may: included units, prepaid units and money in turn."""
-        if remaining > 0 or credit > 0:
+        if item.is_free or remaining > 0 or credit > 0:
             return None
         if item.stops:
             return "included_used_up"
@@ -145,22 +184,27 @@ class UsageEntitlement(models.AbstractModel):
             start, end = line._counting_period(now)
             for billed in line._billed(start, end):
                 if billed.terms.start <= now < billed.terms.end:
-                    yield self._item(billed, spans, (start, end))
+                    yield self._item(billed, spans, (start, end), now)
 
-    def _item(self, billed, spans, period):
+    def _item(self, billed, spans, period, now):
         line, meter = billed.line, billed.price.meter_id
         subscription = line.subscription_id
         customer = subscription.commercial_partner_id
+        window, trial_end = billed.terms.window(spans), billed.terms.trial_end()
+        is_free = bool(trial_end) and now < trial_end
+        if trial_end and not is_free:  # what was used in the trial takes nothing of what is included
+            window = Window.within(meter, window.spans, trial_end, datetime.max)
         return Entitled(
             meter.id,
             meter.code,
             meter.unit_name,
             line._included(billed, period),
             line.at_included_end == "stop",
-            billed.terms.window(spans).spans,
+            window.spans,
             f"{period[1].isoformat()}Z",
             (customer.id, subscription.company_id.id, subscription.currency_id.id),
             subscription.at_credit_end == "stop",
+            is_free,
             bool(self._unit_grants(customer, subscription.company_id, meter)),
         )
 

@@ -6,6 +6,7 @@ import jsonschema
 from freezegun import freeze_time
 
 from odoo import fields
+from odoo.exceptions import ValidationError
 from odoo.tests import tagged
 
 from odoo.addons.usage_connector_base.tests.common_query import QueryCommon
@@ -149,6 +150,41 @@ class TestEntitlements(QueryCommon, UsageBillingCommon):
         self.use(1500, datetime(2025, 5, 24))
         told = self.told_at("2025-05-25 00:00:00", "acme")
         self.assertEqual((told["included"], told["remaining"]), ("2000", "500"))
+
+    def test_a_trial_is_free(self):
+        """Free until June 5th, whatever is used; what is used from then on takes of the 100 of June."""
+        price = self._price(unit_amount=1, included_quantity=100, trial_days=14)
+        partner = self.env["res.partner"].create({"name": "Late"})
+        self._account("late", partner)
+        lines = [(0, 0, {"price_id": price.id, "at_included_end": "stop"})]
+        values = {"partner_id": partner.id, "date_start": "2025-05-22", "line_ids": lines}
+        subscription = self._subscription(at_credit_end="stop", **values)
+        self.use(500, datetime(2025, 6, 2), subject="late")
+        told = self.told_at("2025-06-03 00:00:00", "late")
+        self.assertEqual((told["allowed"], told["reason"], told["used"]), (True, None, "500"))
+        self.use(99, datetime(2025, 6, 5), subject="late")
+        told = self.told_at("2025-06-06 00:00:00", "late")
+        self.assertEqual((told["allowed"], told["used"], told["remaining"]), (True, "99", "1"))
+        self.assertEqual(self.rated(datetime(2025, 6, 5), subscription).charge_ids.amount, 0)
+        self.use(1, datetime(2025, 6, 5, 12), subject="late")
+        told = self.told_at("2025-06-07 00:00:00", "late")
+        self.assertEqual((told["reason"], told["remaining"]), ("included_used_up", "0"))
+
+    def test_a_stop_needs_a_total(self):
+        """Where each group or day has included units of its own, another one has them left: there is no stop."""
+        self.meter.write({"dimensions": "region"})
+        self._recount()
+        for apart in ({"group_by": "region"}, {"bucket_interval": "day"}):
+            price = self._price(unit_amount=1, included_quantity=100, included_per="part", **apart)
+            self.line.write({"at_included_end": "bill", "price_id": price.id})
+            with self.assertRaisesRegex(ValidationError, "After That: .*Choose 'Bill more'"):
+                self.line.at_included_end = "stop"
+        shared = self._price(unit_amount=1, included_quantity=100, group_by="region")
+        self.line.write({"price_id": shared.id, "at_included_end": "stop"})
+        self.assertTrue(self.entitlement()[0]["allowed"])
+        version = self.env["usage.price"].browse(shared.with_user(self.admin).action_new_version()["res_id"])
+        with self.assertRaisesRegex(ValidationError, "After That: .*or 'Shared'"):
+            version.with_user(self.admin).included_per = "part"
 
     def test_accounts_of_a_customer_share(self):
         self._account("acme-eu", self.customer)
