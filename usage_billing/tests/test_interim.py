@@ -247,6 +247,21 @@ class TestInterim(InterimCommon):
                 self.assertEqual((march.interim_ids.amount_untaxed, march.amount_untaxed), (10, rest))
                 self.assertEqual(march.charge_ids.quantity, 3)
 
+    def test_quantities_that_are_rounded_on_each_statement(self):
+        """12 tokens are 20 at 1.00 each; then 3 new ones are 10. Together, 15, they were 20."""
+        rounded = {"unit_amount": 1, "quantity_rounding": "ceiling", "quantity_precision": -1}
+        for split, rest in (("independent", 10), ("cumulative", 0)):
+            plan = self._plan(split)
+            self._price(plan_id=plan.id, quantity_split=split, **rounded)
+            plan.threshold_ids = [Command.create({"amount": 10})]
+            _partner, _account, subscription = self._customer(split, plan_id=plan.id)
+            self.use(12, day(2), subject=split)
+            subscription._prepare_statements(day(3))
+            self.use(3, day(9), subject=split)
+            with self.subTest(split=split):
+                march = self.last(subscription)
+                self.assertEqual((march.interim_ids.amount_untaxed, march.amount_untaxed), (20, rest))
+
     def anew(self, name="anew", **values):
         """A subscription at a price that begins anew on each statement; interim ones from 10.00 on, then every 5.00."""
         plan = self._plan(name)

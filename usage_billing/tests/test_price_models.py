@@ -455,6 +455,42 @@ class TestPriceSteps(PriceModelCommon):
         values = {"unit_amount": 1, "minimum_amount": 62, "prorate_minimum": True}
         self.assertEqual(self.bill([], start="2025-03-17", **values), "30.00")
 
+    def test_options_of_prices(self):
+        """Each option of a price with every choice it has, on the same usage: (choice, amount, ...)."""
+        regions = [(12, {"region": "eu"}), (3, {"region": "us"})]
+        payments = [(50, {"at": MARCH}), (50, {"at": NOON}), (40, {"at": EVENING})]
+        cents = [(Decimal("0.1"), {"at": at}) for at in (MARCH, NOON, EVENING)]
+        late = [(100, {"at": datetime(2025, 3, 20)})]
+        percentage = {"model": "percentage", "percent": 10, "fixed_amount": 0.5}
+        from_the_17th = {"start": "2025-03-17", "unit_amount": 1}  # 15 of 31 days
+        cases = [
+            # Of 12 + 3 units 5 are included, or 5 of the 12 and all of the 3.
+            (
+                "included_per",
+                "price",
+                "10.00",
+                regions,
+                {"unit_amount": 1, "included_quantity": 5, "group_by": "region"},
+            ),
+            ("included_per", "part", "7.00", regions, {"unit_amount": 1, "included_quantity": 5, "group_by": "region"}),
+            # The first two payments are the free 100; 10% of 40 and 0.50, and 0.50 for the second one or not.
+            ("event_at_free_amount", "free", "4.50", payments, {"free_amount": 100, **percentage}),
+            ("event_at_free_amount", "paid", "5.00", payments, {"free_amount": 100, **percentage}),
+            # Two events that move no money.
+            ("fixed_on_zero_base", True, "1.00", [(0, {}), (0, {})], percentage),
+            ("fixed_on_zero_base", False, "0.00", [(0, {}), (0, {})], percentage),
+            # 5% of three times 0.10, where lines are rounded: 0.015 is 0.02, three times 0.005 is 0.03.
+            ("percentage_lines", "total", "0.02", cents, {"model": "percentage", "percent": 5, "rounding": "lines"}),
+            ("percentage_lines", "event", "0.03", cents, {"model": "percentage", "percent": 5, "rounding": "lines"}),
+            ("prorate_maximum", False, "62.00", late, {"maximum_amount": 62, **from_the_17th}),
+            ("prorate_maximum", True, "30.00", late, {"maximum_amount": 62, **from_the_17th}),
+            ("prorate_flat_fee", False, "131.00", late, {"flat_fee": 31, **from_the_17th}),
+            ("prorate_flat_fee", True, "115.00", late, {"flat_fee": 31, **from_the_17th}),
+        ]
+        for option, choice, amount, usage, values in cases:
+            with self.subTest(option=option, choice=choice):
+                self.assertEqual(self.bill(usage, **{option: choice}, **values), amount)
+
     def test_rounding_of_lines_and_its_rule(self):
         """Two lines of 0.005: together 0.01, each rounded half up 0.02, half to even 0.00."""
         tiers = ((1, 0.005, 0), (0, 0.005, 0))
