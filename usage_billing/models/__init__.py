@@ -16,6 +16,7 @@ from . import (
     usage_reading,
     usage_subscription,
     usage_subscription_line,
+    usage_subscription_repricing,
     usage_subscription_invoicing,
     usage_subscription_amendment,
     usage_subscription_conflict,

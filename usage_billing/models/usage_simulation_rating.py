@@ -16,13 +16,12 @@ from odoo.fields import Command
 from ..numbers import exact
 from ..rating.periods import local_date, local_midnight
 from .usage_price_version import ALONE
+from .usage_subscription_repricing import kind_of
 
 DAY = timedelta(days=1)
 CURRENT, SIMULATED = "current", "simulated"
 # What a line of another plan has where the subscription has none like it.
 DEFAULTS = {"quantity": 1.0, "at_included_end": "bill", "counted_over": "period", "active": True}
-# What a line keeps when another price takes the place of its own.
-KEPT = ("quantity", "at_included_end", "counted_over", "active", "date_from", "date_to")
 
 
 class Sheet(NamedTuple):
@@ -107,16 +106,17 @@ class UsageSimulation(models.Model):
 
         :param lines: the values of its lines
         """
+        repriced = self.env["usage.subscription.line"]._repriced
         if self.price_id:
             origin = self.price_id._origin_price()
-            return [self._priced(line, self.price_id) if line["price_id"] == origin.id else line for line in lines]
+            return [repriced(line, self.price_id) if line["price_id"] == origin.id else line for line in lines]
         found = []
         for price in prices:
             # Lines of the plan's other prices are for those.
             like = self._lines_like(price, [line for line in lines if line["price_id"] not in (prices - price).ids])
             # What the customers of the plan may leave out, this one does.
             if like or self.plan_id != subscription.plan_id or price.state == "draft":
-                found += like or [self._priced(DEFAULTS, price)]
+                found += like or [repriced(DEFAULTS, price)]
         return found
 
     def _lines_like(self, price, lines):
@@ -128,26 +128,12 @@ class UsageSimulation(models.Model):
         priced = {line["price_id"]: self.env["usage.price"].sudo().browse(line["price_id"]) for line in lines}
         same = [line for line in lines if priced[line["price_id"]].meter_id == price.meter_id]
         if not price.meter_id:
-            same = [line for line in same if _kind(priced[line["price_id"]]) == _kind(price)]
+            same = [line for line in same if kind_of(priced[line["price_id"]]) == kind_of(price)]
             product = [line for line in same if priced[line["price_id"]].product_id == price.product_id]
             same = product or (same if price.fee_per_unit or price.model == "plan_minimum" else [])
         if price.meter_id or not price.fee_per_unit:
             same = _joined(same, price)
-        return [self._priced(line, price) for line in same]
-
-    def _priced(self, line, price):
-        """Return the values of a line with another price: what was agreed on for the line alone stays."""
-        old = self.env["usage.price"].sudo().browse(line.get("price_id"))
-        values = {name: line[name] for name in KEPT if name in line}
-        agreed = line.get("included_quantity", 0)
-        is_own = bool(old) and old.model == price.model and agreed != old.included_quantity
-        values.update(price_id=price.id, included_quantity=agreed if is_own else price.included_quantity)
-        is_promised = price.commitment_type or price.model == "plan_minimum"
-        if is_promised and _promise(old) == _promise(price):
-            values["commitment_ids"] = line.get("commitment_ids", ())
-        if values.get("counted_over", "period") != "period" and price._has_pieces():
-            values["counted_over"] = "period"
-        return values
+        return [self.env["usage.subscription.line"]._repriced(line, price) for line in same]
 
     def _plan_prices(self, subscription):
         """Return the plan's prices for a customer, in another currency than theirs where it has none in it."""
@@ -221,13 +207,3 @@ def _joined(lines, price):
         else:
             joined.append(line)
     return joined
-
-
-def _kind(price):
-    """Return what tells apart prices that have no meter: fees, those for each unit, minimums of a plan."""
-    return price.model == "plan_minimum", price.fee_per_unit
-
-
-def _promise(price):
-    """Return what a line's own commitments are in: an amount or a quantity, a plan's minimum, in which currency."""
-    return price.commitment_type, price.model == "plan_minimum", price.currency_id

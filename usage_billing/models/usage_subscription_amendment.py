@@ -244,7 +244,8 @@ class UsageSubscription(models.Model):
 
         :param str kind: one of :data:`KINDS`
         :param date date: first day on which it applies
-        :param values: what the kind takes: line, price, plan, quantity, included_quantity, until, end
+        :param values: what the kind takes: line, price, plan, quantity, included_quantity,
+            at_included_end, counted_over, until, end
         """
         self.ensure_one()
         self.check_access("write")
@@ -342,18 +343,20 @@ class UsageSubscription(models.Model):
             )
         return line
 
-    def _amend_add_line(self, date, price, quantity=1.0, included_quantity=None):
-        self._add_line(price, date, quantity, included_quantity)
+    def _amend_add_line(self, date, price, **agreed):
+        self._add_line(price, date, agreed)
 
-    def _add_line(self, price, date, quantity=1.0, included_quantity=None, until=False):
+    def _add_line(self, price, date, agreed):
+        """Bill a price from a day on.
+
+        :param dict agreed: values of the line that are not those of the price, or of any line
+        """
         if price.state != "approved":
             raise UserError(
                 self.env._("The price of %s is not approved: have a second administrator approve it.", price._subject())
             )
-        values = {"subscription_id": self.id, "price_id": price.id, "quantity": quantity}
-        if included_quantity is not None:
-            values["included_quantity"] = included_quantity
-        return self.line_ids.create({**values, "date_from": date, "date_to": until})
+        values = {"date_to": False, **agreed, "date_from": date, "active": True}
+        return self.line_ids.create({**values, "subscription_id": self.id, "price_id": price.id})
 
     def _amend_end_line(self, date, line):
         self._end_line(self._line_at(line, date), date)
@@ -365,11 +368,11 @@ class UsageSubscription(models.Model):
         else:
             line.date_to = date - DAY
 
-    def _amend_change_price(self, date, line, price, quantity=None, included_quantity=None):
-        until = self._line_at(line, date).date_to
-        quantity = line.quantity if quantity is None else quantity
+    def _amend_change_price(self, date, line, price, **agreed):
+        """Go on at another price with what was agreed on for the line alone, unless something else is."""
+        [kept] = self._line_at(line, date).copy_data()
         self._end_line(line, date)
-        self._add_line(price, date, quantity, included_quantity, until)
+        self._add_line(price, date, {**line._repriced(kept, price), **agreed})
 
     def _amend_change_quantity(self, date, line, quantity):
         line = self._line_at(line, date)
@@ -400,10 +403,13 @@ class UsageSubscription(models.Model):
                     currency=self.currency_id.name,
                 )
             )
+        replaced = lines._taken_over(prices)
+        agreed = [(price, line._repriced(*line.copy_data(), price)) for price in prices for line in replaced[price]]
+        agreed += [(price, {}) for price in prices if not replaced[price]]
         for line in lines:
             self._end_line(line, date)
-        for price in prices:
-            self._add_line(price, date)
+        for price, values in agreed:
+            self._add_line(price, date, {**values, "date_to": False})
 
     def _amend_pause(self, date, until=None):
         """Bill nothing from a day on, until another one where it is known already."""

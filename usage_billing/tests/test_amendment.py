@@ -87,6 +87,75 @@ class TestAmendment(AmendmentCommon):
         self.assertFalse(self.subscription.line_ids.date_to)
         self.assertEqual(self.amounts(self.rated()), ["7.00"])
 
+    def test_what_was_agreed_on_for_a_line_outlasts_another_price(self):
+        """Counted over the year, told to stop, 7 included instead of 5, 20 promised instead of 10."""
+        promise = {"commitment_type": "amount", "included_quantity": 5, "unit_amount": 1}
+        for kind in ("change_price", "change_plan"):
+            plan = self._plan(f"gold {kind}") if kind == "change_plan" else self.plan
+            contract = self.contract(self._price(commitment_value=10, **promise))
+            line = contract.line_ids
+            line.write({"counted_over": "year", "at_included_end": "stop", "included_quantity": 7})
+            self._commit(line, 20)
+            price = self._price(plan_id=plan.id, commitment_value=15, **promise)
+            values = {"plan": plan} if kind == "change_plan" else {"line": line, "price": price}
+            amendment = contract._amend(kind, date(2025, 3, 10), **values)
+            new = contract.line_ids - line
+            with self.subTest(kind):
+                self.assertEqual((new.price_id, str(new.date_from)), (price, "2025-03-10"))
+                self.assertEqual((new.counted_over, new.at_included_end, new.included_quantity), ("year", "stop", 7))
+                self.assertEqual(new.commitment_ids.mapped("value"), [20])
+                amendment.action_undo()
+                self.assertEqual(contract.commitment_ids.line_id, line)
+
+    def _commit(self, line, value):
+        self.env["usage.subscription.commitment"].create(
+            {"line_id": line.id, "date_from": "2025-01-01", "value": value}
+        )
+
+    def test_what_another_price_cannot_keep(self):
+        """A price of a quantity promised instead of an amount; of single days, which no year adds up."""
+        promise = {"commitment_value": 10, "included_quantity": 5, "unit_amount": 1}
+        contract = self.contract(self._price(commitment_type="amount", **promise))
+        contract.line_ids.counted_over = "year"
+        self._commit(contract.line_ids, 20)
+        quantity = self._price(commitment_type="quantity", **promise)
+        contract._amend("change_price", date(2025, 3, 10), line=contract.line_ids, price=quantity)
+        new = contract._lines_at(date(2025, 3, 10))
+        self.assertEqual((new.counted_over, new.included_quantity, len(new.commitment_ids)), ("year", 5, 0))
+        daily = self._price(unit_amount=1, bucket_interval="day")
+        contract._amend("change_price", date(2025, 4, 10), line=new, price=daily)
+        self.assertEqual(contract._lines_at(date(2025, 4, 10)).counted_over, "period")
+
+    def test_agreed_on_with_another_price(self):
+        line = self.subscription.line_ids
+        price = self._price(unit_amount=1, included_quantity=5)
+        agreed = {"included_quantity": 9, "at_included_end": "stop", "counted_over": "term"}
+        self.subscription._amend("change_price", date(2025, 3, 10), line=line, price=price, **agreed)
+        new = self.subscription.line_ids - line
+        self.assertEqual({name: new[name] for name in agreed}, agreed)
+
+    def test_seats_go_with_another_plan(self):
+        """Those of the same product; or the only seats there are in both plans."""
+        for case, products in (("same", (self.product, self.product)), ("only", (self.product, self._service("Gold")))):
+            gold = self._plan(f"gold {case}")
+            contract = self.contract(self.seats(product_id=products[0].id), self._price(unit_amount=1))
+            contract.line_ids.filtered(lambda line: not line.meter_id).quantity = 10
+            self.seats(plan_id=gold.id, product_id=products[1].id)
+            self._price(plan_id=gold.id, meter_id=False, model="recurring", fee_amount=1)
+            contract._amend("change_plan", date(2025, 3, 10), plan=gold)
+            with self.subTest(case):
+                self.assertEqual(sorted(contract._lines_at(date(2025, 3, 10)).mapped("quantity")), [1, 10])
+
+    def test_seats_of_two_kinds_are_not_mixed_up(self):
+        """No fee of the new plan says whose seats it is for: each begins with one."""
+        gold = self._plan("gold")
+        contract = self.contract(self.seats(), self.seats(product_id=self._service("Admins").id))
+        contract.line_ids.quantity = 10
+        for name in ("Gold", "Gold admins"):
+            self.seats(plan_id=gold.id, product_id=self._service(name).id)
+        contract._amend("change_plan", date(2025, 3, 10), plan=gold)
+        self.assertEqual(contract._lines_at(date(2025, 3, 10)).mapped("quantity"), [1, 1])
+
     def test_a_plan_without_prices(self):
         euro = self._plan("euro", currency_id=self.env.ref("base.EUR").id)
         with self.assertRaisesRegex(UserError, "no price in"):
@@ -260,6 +329,23 @@ class TestAmendment(AmendmentCommon):
             )
         rpc(form.record, "action_apply")
         self.assertEqual(len(self.subscription.line_ids), 2)
+        price = self._price(unit_amount=3, included_quantity=5)
+        self.subscription.line_ids[-1:].write({"counted_over": "year", "at_included_end": "stop"})
+        with Form(amend) as form:
+            form.kind, form.line_id, form.price_id = "change_price", self.subscription.line_ids[-1:], price
+            form.date = today + timedelta(days=1)
+            self.assertEqual((form.included_quantity, form.at_included_end, form.counted_over), (5, "stop", "year"))
+            form.included_quantity = 6
+        rpc(form.record, "action_apply")
+        line = self.subscription.line_ids.filtered(lambda line: line.price_id == price)
+        self.assertEqual((line.included_quantity, line.at_included_end, line.counted_over), (6, "stop", "year"))
+        calls = self._price(meter_id=self._meter("calls").id, unit_amount=1, included_quantity=50)
+        with Form(amend) as form:
+            form.kind, form.price_id, form.counted_over = "add_line", calls, "year"
+            self.assertEqual((form.included_quantity, form.at_included_end), (50, "bill"))
+        rpc(form.record, "action_apply")
+        line = self.subscription.line_ids.filtered(lambda line: line.price_id == calls)
+        self.assertEqual((line.included_quantity, line.at_included_end, line.counted_over), (50, "bill", "year"))
         with self.assertRaisesRegex(UserError, "New Plan: this change takes one"):
             amend.create({"kind": "change_plan"}).action_apply()
 

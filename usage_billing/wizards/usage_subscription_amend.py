@@ -47,6 +47,28 @@ class UsageSubscriptionAmend(models.TransientModel):
         help="The plan whose prices take the place of all present lines.",
     )
     quantity = Exact(default=1.0, help="Units, such as seats, whose recurring fee is charged.")
+    meter_id = fields.Many2one(related="price_id.meter_id")
+    included_quantity = Exact(
+        compute="_compute_agreed",
+        store=True,
+        readonly=False,
+        help="Units of each period that are not charged: those of the price, or what was agreed on for the line.",
+    )
+    at_included_end = fields.Selection(
+        lambda self: self._choices("at_included_end"),
+        string="After That",
+        compute="_compute_agreed",
+        store=True,
+        readonly=False,
+        help="What the product is told once the included units are used up.",
+    )
+    counted_over = fields.Selection(
+        lambda self: self._choices("counted_over"),
+        compute="_compute_agreed",
+        store=True,
+        readonly=False,
+        help="What included quantity, tiers, commitment, minimum and fee of the price are for.",
+    )
     until = fields.Date(help="Last day of the pause; empty: until it is resumed.")
     when = fields.Selection(
         [("now", "Now: today is the last day"), ("period", "At the end of the period"), ("day", "On a day")],
@@ -62,6 +84,21 @@ class UsageSubscriptionAmend(models.TransientModel):
         if self.line_id:
             self.quantity = self.line_id.quantity
 
+    def _choices(self, name):
+        """Return the choices that a line has in a field."""
+        return self.env["usage.subscription.line"]._fields[name]._description_selection(self.env)
+
+    @api.depends("kind", "line_id", "price_id")
+    def _compute_agreed(self):
+        """Propose what the line keeps at the new price, or what a new line has."""
+        for change in self:
+            line = change.line_id if change.kind == "change_price" else change.line_id.browse()
+            kept = line.copy_data()[0] if line else {}
+            values = line._repriced(kept, change.price_id) if change.price_id else kept
+            change.included_quantity = values.get("included_quantity", 0)
+            change.at_included_end = values.get("at_included_end", "bill")
+            change.counted_over = values.get("counted_over", "period")
+
     def action_apply(self):
         """Record the amendment and make it."""
         self.ensure_one()
@@ -76,14 +113,19 @@ class UsageSubscriptionAmend(models.TransientModel):
             raise UserError(self.env._("%s: this change takes one. Fill it in.", label))
         return self[name]
 
+    def _agreed(self):
+        """Return what was entered about a line besides its price."""
+        return {name: self[name] for name in ("included_quantity", "at_included_end", "counted_over")}
+
     def _values_add_line(self):
-        return self._entered("date"), {"price": self._entered("price_id"), "quantity": self.quantity}
+        return self._entered("date"), {"price": self._entered("price_id"), "quantity": self.quantity, **self._agreed()}
 
     def _values_end_line(self):
         return self._entered("date"), {"line": self._entered("line_id")}
 
     def _values_change_price(self):
-        return self._entered("date"), {"line": self._entered("line_id"), "price": self._entered("price_id")}
+        line, price = self._entered("line_id"), self._entered("price_id")
+        return self._entered("date"), {"line": line, "price": price, **self._agreed()}
 
     def _values_change_quantity(self):
         return self._entered("date"), {"line": self._entered("line_id"), "quantity": self.quantity}
