@@ -29,18 +29,20 @@ EXAMPLES = """what can be named:
   Odoo test tags      /usage_billing:TestStatement.test_approval
   a file, a test      tests/test_server.py, tests/test_server.py::test_restart
 
+--nightly: the rating stage with at least 10,000 examples of every property, which takes long; -k picks some of them.
 --conformance FILE, alone: hold the rating core against a file of pricing cases."""
 
 
 @dataclass
 class Selection:
-    """What to run: stages by name, addons, Odoo test tags, pytest paths, pytest's -k."""
+    """What to run: stages by name, addons, Odoo test tags, pytest paths, pytest's -k; or what runs at night."""
 
     stages: list[str]
     addons: list[str]
     tags: list[str]
     paths: list[str]
     keyword: str | None
+    nightly: bool
 
 
 def read_config() -> dict:
@@ -77,8 +79,11 @@ def parse(config: dict, arguments: list[str]) -> Selection:
     parser = argparse.ArgumentParser("setup/test", description=EXPLANATION, epilog=examples, formatter_class=form)
     parser.add_argument("what", nargs="*", help="stages, addons, Odoo test tags or test files; default: everything")
     parser.add_argument("-k", dest="keyword", metavar="EXPR", help="pytest: only tests whose name matches")
+    parser.add_argument("--nightly", action="store_true", help="the rating stage with at least 10,000 examples each")
     options = parser.parse_args(arguments)
-    chosen = Selection([], [], [], [], options.keyword)
+    if options.nightly and options.what:
+        parser.error(f"--nightly runs the rating stage alone: leave out {' '.join(options.what)}, or pick with -k")
+    chosen = Selection([], [], [], [], options.keyword, options.nightly)
     for word in options.what:
         place = _place(config, chosen, word)
         if place is None:
@@ -100,6 +105,9 @@ def _place(config: dict, chosen: Selection, word: str) -> list | None:
 def planned(config: dict, chosen: Selection) -> dict[str, dict]:
     """Return the stages to run, by name, narrowed to the selection."""
     everything = config["stages"]
+    if chosen.nightly:
+        nights = {name: {**stage, **stage["nightly"]} for name, stage in everything.items() if "nightly" in stage}
+        return {name: {**stage, "keyword": chosen.keyword} for name, stage in nights.items()}
     plan = {name: everything[name] for name in everything if name in chosen.stages}
     if chosen.addons or chosen.tags:
         plan["addons"] = {**everything["addons"], "only": chosen.addons, "tags": chosen.tags}

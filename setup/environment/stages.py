@@ -70,7 +70,7 @@ def pytest(job) -> Counts:
     report.unlink(missing_ok=True)
     words = [str(job.env.python), "-m", "pytest", "-ra", f"--junit-xml={report}", *stage["paths"]]
     words += [f"--ignore={path}" for path in stage.get("ignore", ())]
-    for option, key in (("-m", "marker"), ("-k", "keyword")):
+    for option, key in (("-m", "marker"), ("-k", "keyword"), ("--hypothesis-profile", "profile")):
         words += [option, stage[key]] if stage.get(key) else []
     code = job.run(words, show=True, PYTHONDONTWRITEBYTECODE="1")
     if not report.exists():

@@ -1,7 +1,7 @@
 """Makes ``rating`` importable without Odoo, and sets how many examples property tests try.
 
-``pytest tests/rating`` is quick; ``pytest tests/rating --hypothesis-profile nightly`` tries at
-least 10,000 examples of every property.
+``pytest tests/rating`` is quick; ``pytest tests/rating --hypothesis-profile nightly``, which is what
+``./setup/test --nightly`` runs, tries at least 10,000 examples of every property.
 """
 
 import loader  # noqa: F401 - imports the rating core as ``rating``
