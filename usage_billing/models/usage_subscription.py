@@ -554,12 +554,18 @@ class UsageSubscription(models.Model):
             )
 
     def action_close(self):
-        """End billing today (or at the earlier end date) and prepare the last statement."""
+        """End billing today (or at the earlier end date) and prepare the last statement.
+
+        Ending earlier than agreed on is an amendment. Raises ``UserError`` where later days are billed.
+        """
         active = self.filtered(lambda subscription: subscription.state == "active")
         for subscription in active:
             today = local_date(fields.Datetime.now(), subscription.tz)
             end = max(subscription.date_start, min(subscription.date_end or today, today))
-            unlocked(subscription).write({"state": "closed", "date_end": end})
+            if end == subscription.date_end:
+                unlocked(subscription).write({"state": "closed"})
+            else:
+                subscription._amend("cancel", end + timedelta(days=1), state="closed")
         active._ensure_statements(fields.Datetime.now())
 
     # -- smart buttons ----------------------------------------------------------------------

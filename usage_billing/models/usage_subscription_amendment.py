@@ -14,7 +14,7 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools.misc import format_date
 
-from odoo.addons.usage_connector_base.guard import unlocked
+from odoo.addons.usage_connector_base.guard import is_unlocked, unlocked
 
 from ..numbers import exact, format_number
 from ..rating.periods import local_date, local_midnight
@@ -234,6 +234,14 @@ class UsageSubscription(models.Model):
             terms += 1
         return self.date_start + relativedelta(months=terms * self.term_months) - DAY
 
+    def write(self, vals):
+        """Refuse an end that comes, or goes, where it is billed."""
+        if "date_end" in vals and not is_unlocked(self.env):
+            end = fields.Date.to_date(vals["date_end"])
+            for subscription in self.filtered(lambda x: (x.date_end or None) != end):
+                subscription._check_not_billed(min(filter(None, (subscription.date_end, end))) + DAY)
+        return super().write(vals)
+
     # -- recording --------------------------------------------------------------------------
 
     def _amend(self, kind, date, note=False, **values):
@@ -439,8 +447,10 @@ class UsageSubscription(models.Model):
                 line._promise_as(self.line_ids.browse(int(paused)).exists())
         unlocked(self).paused_from = False
 
-    def _amend_cancel(self, date):
+    def _amend_cancel(self, date, state="active"):
+        """End on the day before; ``closed`` where nothing is to be done until then."""
         self._end_on(date - DAY)
+        unlocked(self).write({"state": state})
 
     def _end_on(self, day):
         if day < self.date_start:

@@ -7,7 +7,8 @@ from decimal import Decimal
 from dateutil.relativedelta import relativedelta
 
 from odoo import api, fields, models
-from odoo.exceptions import ValidationError
+from odoo.exceptions import UserError, ValidationError
+from odoo.tools.misc import format_date
 
 from .. import rating
 from ..fields import Exact
@@ -72,6 +73,45 @@ class UsageSubscriptionCommitment(models.Model):
                     self.env._(
                         "Line: the price of %s has no commitment. Choose another line, or a price with one.",
                         price._subject(),
+                    )
+                )
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        """Refuse commitments to what is billed."""
+        commitments = super().create(vals_list)
+        commitments._check_not_billed()
+        return commitments
+
+    def write(self, vals):
+        """Refuse to change what is billed, and to commit to it afterwards."""
+        changed = self.filtered(lambda commitment: commitment._is_changed_by(vals))
+        changed._check_not_billed()
+        result = super().write(vals)
+        changed._check_not_billed()
+        return result
+
+    def _is_changed_by(self, vals):
+        values = {name: self._fields[name].convert_to_cache(value, self) for name, value in vals.items()}
+        return any(value != self._fields[name].convert_to_cache(self[name], self) for name, value in values.items())
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_only_not_billed(self):
+        self._check_not_billed()
+
+    def _check_not_billed(self):
+        """Raise ``UserError`` where a statement that is submitted reaches to the day or beyond."""
+        for commitment in self:
+            fixed = commitment.line_id._fixed_charges().statement_id
+            last = max(fixed, key=lambda statement: statement.period_end, default=None)
+            if last and local_midnight(commitment.date_from, last.tz) < last.period_end:
+                raise UserError(
+                    self.env._(
+                        "From: %(line)s is billed until %(day)s by %(statement)s. Leave what was promised for "
+                        "that, and enter a commitment from a later day on.",
+                        line=commitment.line_id.display_name,
+                        day=format_date(self.env, last.date_to),
+                        statement=last.name,
                     )
                 )
 

@@ -15,6 +15,9 @@ from ..rating.periods import local_date, local_midnight
 from .usage_reading import Terms
 from .usage_statement import RATEABLE
 
+# What a line is billed by: once it is, amendments change that, from a day on.
+BILLED_BY = {"price_id", "quantity", "included_quantity", "counted_over", "date_from"}
+
 
 class Billed(NamedTuple):
     """What a line bills in a period: under which version of its price, and on which terms."""
@@ -126,24 +129,51 @@ class UsageSubscriptionLine(models.Model):
             line.display_name = f"{name} ({first or ''} – {last or ''})" if first or last else name
 
     def write(self, vals):
-        """Refuse another price once one was billed: nothing of that would be taken off what the other one charges."""
-        if "price_id" in vals:
-            price = self._fields["price_id"].convert_to_cache(vals["price_id"], self)
-            self.filtered(lambda line: line.price_id.id != price)._leave_price()
+        """Refuse to change what lines are billed by; another price forgets what was calculated at the one before."""
+        for name in BILLED_BY & vals.keys():
+            value = self._fields[name].convert_to_cache(vals[name], self)
+            changed = self.filtered(lambda line, name=name, value=value: line._cached(name) != value)
+            changed._check_not_charged(name)
+            if name == "price_id":
+                changed._forget_interims()
         return super().write(vals)
 
-    def _leave_price(self):
-        """Refuse to take the price off lines that are billed at it; forget what interim statements still calculate."""
-        fixed = self.charge_ids.filtered(lambda charge: charge.statement_state not in RATEABLE)
-        if fixed:
+    def _cached(self, name):
+        """Return what a field holds as the cache has it."""
+        return self._fields[name].convert_to_cache(self[name], self)
+
+    def _check_not_charged(self, name):
+        """Refuse to change a field of lines that are billed by it: Amend leaves a record, and what was billed alone."""
+        fixed = self._fixed_charges()
+        if not fixed:
+            return
+        values = {
+            "field": self.fields_get([name], ["string"])[name]["string"],
+            "line": fixed[0].subscription_line_id.display_name,
+            "statement": fixed[0].statement_id.name,
+        }
+        if name == "quantity":
             raise UserError(
                 self.env._(
-                    "%(line)s is billed at its price by %(statement)s. Choose 'Amend', 'Change the price of a line', "
-                    "from a day on that is not billed yet.",
-                    line=fixed[0].subscription_line_id.display_name,
-                    statement=fixed[0].statement_id.name,
+                    "%(field)s: %(line)s is billed by it on %(statement)s. Choose 'Amend', 'Change the quantity of a "
+                    "line', from a day on that is not billed yet.",
+                    **values,
                 )
             )
+        raise UserError(
+            self.env._(
+                "%(field)s: %(line)s is billed by it on %(statement)s. Choose 'Amend', 'Change the price of a line', "
+                "from a day on that is not billed yet.",
+                **values,
+            )
+        )
+
+    def _fixed_charges(self):
+        """Return the charges of lines that stand on statements on their way to the ledger."""
+        return self.charge_ids.filtered(lambda charge: charge.statement_state not in RATEABLE)
+
+    def _forget_interims(self):
+        """Take away what interim statements still calculate."""
         # sudo: derived figures, which the job calculates again; submitted, they would be billed twice
         unlocked(self.charge_ids.filtered("statement_id.interim_of_id").sudo()).unlink()
 

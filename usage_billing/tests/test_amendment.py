@@ -253,6 +253,50 @@ class TestAmendment(AmendmentCommon):
         self.subscription._amend("change_end", date(2025, 7, 1))
         self.assertFalse(self.subscription.date_end)
 
+    def test_terms_of_a_line_that_is_billed_are_amended(self):
+        """What a submitted statement charged by stays as it is; nothing keeps the same from being entered again."""
+        line = self.subscription.line_ids
+        terms = {"quantity": 2, "included_quantity": 5, "counted_over": "year", "date_from": date(2025, 1, 2)}
+        self.use(1)
+        statement = self.rated()
+        line.write(terms)
+        self.advance(statement, "to_approve")
+        for name, value in (
+            {"quantity": 3, "included_quantity": 6, "counted_over": "term", "date_from": False}
+        ).items():
+            with self.subTest(name), self.assertRaisesRegex(UserError, f"{statement.name}. Choose 'Amend'"):
+                line.write({name: value})
+        line.write(terms)
+        line.at_included_end = "stop"
+        self.subscription._amend("change_price", date(2025, 4, 1), line=line, price=self.price, included_quantity=6)
+        self.assertEqual(self.subscription._lines_at(date(2025, 4, 1)).included_quantity, 6)
+
+    def test_the_end_of_what_is_billed_stays(self):
+        self.use(1)
+        self.advance(self.statement(), "to_approve")
+        with self.assertRaisesRegex(UserError, "is submitted or billed. Choose a day from"):
+            self.subscription.date_end = "2025-03-15"
+        self.subscription.date_end = "2025-03-31"
+        self.subscription.date_end = False
+
+    def test_closing_is_an_amendment(self):
+        today = self.subscription._today()
+        self.subscription.with_user(self.preparer).action_close()
+        amendment = self.subscription.amendment_ids
+        self.assertEqual((amendment.kind, amendment.create_uid), ("cancel", self.preparer))
+        self.assertEqual((self.subscription.state, self.subscription.date_end), ("closed", today))
+        self.assertIn("Active → Closed", amendment.changes)
+        amendment.action_undo()
+        self.assertEqual((self.subscription.state, self.subscription.date_end), ("active", False))
+
+    def test_closing_what_is_over_changes_nothing(self):
+        self.subscription.date_end = "2025-03-31"
+        self.use(1)
+        self.advance(self.statement(), "to_approve")
+        self.subscription.action_close()
+        self.assertEqual((self.subscription.state, str(self.subscription.date_end)), ("closed", "2025-03-31"))
+        self.assertFalse(self.subscription.amendment_ids)
+
     def test_scheduled_until_its_day(self):
         tomorrow = self.subscription._today() + timedelta(days=1)
         amendment = self.subscription._amend("cancel", tomorrow)

@@ -2,7 +2,7 @@ from datetime import date, datetime
 
 from psycopg2 import IntegrityError
 
-from odoo.exceptions import ValidationError
+from odoo.exceptions import UserError, ValidationError
 from odoo.tests import Form, tagged
 from odoo.tools import mute_logger
 
@@ -106,6 +106,24 @@ class TestAnnual(AmendmentCommon):
         self.assertEqual(contract.commitment_ids.line_id, contract.with_context(active_test=False).line_ids)
         resumed.action_undo()
         self.assertEqual(len(contract.commitment_ids), 1)
+
+    def test_commitments_of_what_is_billed_stay(self):
+        """March is submitted: what was promised for it stays, what is promised from April on may change."""
+        contract = self.contract(self._price(unit_amount=1, commitment_type="amount", commitment_value=10))
+        line, commitments = contract.line_ids, self.env["usage.subscription.commitment"]
+        first = commitments.create({"line_id": line.id, "date_from": "2025-01-01", "value": 20})
+        first.value = 30
+        self.advance(self.statement(datetime(2025, 3, 10), contract), "to_approve")
+        again = {"line_id": line.id, "date_from": "2025-03-31", "value": 20}
+        for change in (lambda: first.write({"value": 40}), first.unlink, lambda: commitments.create(again)):
+            with self.assertRaisesRegex(UserError, "From: .* is billed until 03/31/2025 .* from a later day on"):
+                change()
+        later = commitments.create({"line_id": line.id, "date_from": "2025-04-01", "value": 40})
+        later.value = 50
+        with self.assertRaisesRegex(UserError, "is billed until 03/31/2025"), self.env.cr.savepoint():
+            later.date_from = "2025-03-01"
+        later.unlink()
+        first.value = 30
 
     def test_bad_commitments(self):
         with self.assertRaisesRegex(ValidationError, "Line: the price of Tokens has no commitment"):
