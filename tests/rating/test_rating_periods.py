@@ -1,5 +1,6 @@
 """Billing periods tile time: 12 time zones, summer time, leap days, anchors at the month's end."""
 
+from collections import Counter
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import pairwise
@@ -167,21 +168,26 @@ def test_clamped_to_every_month_of_a_year():
 @pytest.mark.parametrize("places", ["1", "0.01", "0.001"])
 @pytest.mark.parametrize("mode", ["half_up", "half_even", "up", "down"])
 def test_usage_at_the_edges_is_charged_once_and_a_fee_adds_up(tz, day, places, mode):
-    """An event at every edge of a year of months is in one period; shares of a fee are whole, in any currency."""
+    """An event at every edge of a year of months is charged once; shares of a fee are whole, in any currency."""
     currency = rating.Currency("XXX", Decimal(places), mode)
-    price = rating.parse_price({"model": "recurring", "amount": "100", "prorate": ["amount"]})
-    bounds = [rating.period_bounds(date(2024, 1, 31), day, "month", tz, n) for n in range(13)]
-    edges = [at for start, end in bounds for at in (start, end - TICK)]
-    for start, end in bounds:
-        assert sum(start <= at < end for at in edges) == 2
-        middle = start + (end - start) / 3
-        parts = [
-            rating.rate(price, rating.Usage(share=rating.second_share(*part, (start, end))), currency)
-            for part in ((start, middle), (middle, end))
-        ]
-        assert abs(sum(part.unrounded for part in parts) - 100) < Decimal("1e-20")
-        assert all(part.amount % Decimal(places) == 0 for part in parts)
-        assert abs(sum(part.amount for part in parts) - 100) <= 2 * Decimal(places)
+    fee = rating.parse_price({"model": "recurring", "amount": "100", "prorate": ["amount"]})
+    price = rating.parse_price({"model": "per_unit", "unit_amount": "0.5"})
+    for anchor in ANCHORS:
+        bounds = [rating.period_bounds(anchor, day, "month", tz, n) for n in range(13)]
+        edges = [at for start, end in bounds for at in (start, end - TICK)]
+        used = Counter(rating.period_index(anchor, day, "month", tz, at) for at in edges)
+        assert used == dict.fromkeys(range(13), 2)
+        charges = [rating.rate(price, rating.Usage(Decimal(used[n])), currency) for n in range(13)]
+        assert sum(charge.unrounded for charge in charges) == len(edges) / Decimal(2)
+        for start, end in bounds:
+            middle = start + (end - start) / 3
+            parts = [
+                rating.rate(fee, rating.Usage(share=rating.second_share(*part, (start, end))), currency)
+                for part in ((start, middle), (middle, end))
+            ]
+            assert abs(sum(part.unrounded for part in parts) - 100) < Decimal("1e-20")
+            assert all(part.amount % Decimal(places) == 0 for part in parts)
+            assert abs(sum(part.amount for part in parts) - 100) <= 2 * Decimal(places)
 
 
 @pytest.mark.parametrize("interval", INTERVALS)
