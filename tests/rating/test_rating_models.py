@@ -124,6 +124,23 @@ class TestVolume:
         with pytest.raises(UsageError, match="prorated_quantity"):
             cost(volume(*THREE, prorated=True), 25)
 
+    def test_in_which_tier_a_bound_itself_is(self):
+        tiers = {
+            "tiers": [{"up_to": "10", "unit_amount": "2"}, {"up_to": None, "unit_amount": "1", "flat_amount": "3"}]
+        }
+        inclusive, exclusive = ({"model": "volume", **tiers, "bounds": way} for way in ("inclusive", "exclusive"))
+        assert [cost(inclusive, n) for n in (0, "9.999", 10, "10.001")] == [0, Decimal("19.998"), 20, Decimal("13.001")]
+        assert [cost(exclusive, n) for n in (0, "9.999", 10, "10.001")] == [0, Decimal("19.998"), 13, Decimal("13.001")]
+        assert charge(exclusive, 10).steps("tier")[0]["bounds"] == "exclusive"
+        billed = {"billed_quantity": 10, "first": False}
+        assert cost(exclusive | {"interim": "bill"}, 2, **billed) == 15 - 13
+
+    def test_the_end_of_a_last_tier_is_not_below_it(self):
+        price = volume((10, 5), (20, 4), beyond_last_tier="refuse", bounds="exclusive")
+        assert cost(price, 19) == 76
+        with pytest.raises(UsageError, match="not below the end"):
+            cost(price, 20)
+
     def test_above_a_last_tier_with_an_end(self):
         price = volume((10, 5), (20, 4), beyond_last_tier="refuse")
         assert cost(price, 20) == 80

@@ -71,6 +71,14 @@ class UsagePrice(models.Model):
         tracking=True,
         help="What happens to usage above a last tier that has an end. Leave empty where the last tier has none.",
     )
+    bounds = fields.Selection(
+        [("inclusive", "The tier that ends there"), ("exclusive", "The next tier")],
+        string="Exactly at a Bound",
+        required=True,
+        default="inclusive",
+        tracking=True,
+        help="Which tier prices a total of exactly the number in Up To: 1,000 where a tier goes up to 1,000.",
+    )
     policy = fields.Selection(
         [("all_tiers", "Each tier its own units"), ("top_tier", "The tier reached, all units")],
         string="Tiers Apply To",

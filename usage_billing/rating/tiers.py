@@ -153,13 +153,14 @@ def check_reach(tiers: tuple[Tier, ...], quantity: Decimal):
         raise UsageError(f"the quantity {quantity} is above the last tier, which ends at {end}")
 
 
-def tier_of(tiers: tuple[Tier, ...], quantity: Decimal) -> Tier:
-    """Return the tier that a cumulative quantity has reached; bounds are inclusive.
+def tier_of(tiers: tuple[Tier, ...], quantity: Decimal, exclusive: bool = False) -> Tier:
+    """Return the tier that a cumulative quantity has reached.
 
-    Raises ``UsageError`` above a last tier that has an end.
+    A bound itself is in the tier that it ends; with ``exclusive`` in the next one. Raises
+    ``UsageError`` above a last tier that has an end.
     """
     check_reach(tiers, quantity)
     for tier in tiers:
-        if tier.up_to is None or quantity <= tier.up_to:
+        if tier.up_to is None or quantity < tier.up_to or (quantity == tier.up_to and not exclusive):
             return tier
-    raise AssertionError("unreachable: the last tier holds the rest")
+    raise UsageError(f"the quantity {quantity} is not below the end of the last tier, {tiers[-1].up_to}")

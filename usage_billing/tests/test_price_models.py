@@ -91,6 +91,13 @@ class TestPriceModels(PriceModelCommon):
         statement.with_user(self.preparer).action_rate()
         self.assertRegex(statement.blocked_reason, "above the last tier")
 
+    def test_in_which_tier_a_bound_itself_is(self):
+        """10 units where a tier goes up to 10: 10 × 3.00 in it, 10 × 2.00 in the next one."""
+        values = {"model": "volume", "tiers": ((10, 3, 0), (0, 2, 0))}
+        self.assertEqual(self.bill([(10, {})], **values), "30.00")
+        self.assertEqual(self.bill([(10, {})], bounds="exclusive", **values), "20.00")
+        self.assertIn("a bound itself at the next one's", self.charge.price_id.description)
+
     def test_a_tier_with_a_maximum(self):
         """First tier 100 × 1 but at most 60, then 50 × 0.5."""
         tiers = [
